@@ -31,6 +31,8 @@ public final class Failure extends RuntimeException {
         }
     }
 
+    private static final int QUOTE_LIMIT = 120;
+
     private final Kind kind;
 
     private Failure(Kind kind, String message, Throwable cause) {
@@ -76,5 +78,20 @@ public final class Failure extends RuntimeException {
     /// The documented exit code.
     public int exitCode() {
         return kind.exitCode();
+    }
+
+    /// Text out of a file, an option or a server as it may stand in a message: in backticks, control characters escaped, and
+    /// shortened, so that hostile input can neither flood nor repaint a terminal.
+    public static String quote(String text) {
+        StringBuilder quoted = new StringBuilder("`");
+        int length = Math.min(text.length(), QUOTE_LIMIT);
+        for (int i = 0; i < length; i++) {
+            char c = text.charAt(i);
+            int type = Character.getType(c);
+            boolean visible = type != Character.CONTROL && type != Character.FORMAT && type != Character.LINE_SEPARATOR
+                    && type != Character.PARAGRAPH_SEPARATOR;
+            quoted.append(visible ? String.valueOf(c) : String.format("\\u%04x", (int) c));
+        }
+        return quoted.append(length < text.length() ? "...`" : "`").toString();
     }
 }
