@@ -1,0 +1,33 @@
+package rqat.io;
+
+import java.util.Arrays;
+import java.util.Optional;
+
+/// The element types that we read and write; the constant's name is its name in a safetensors header.
+public enum DataType {
+    BOOL(1), U8(1), I8(1), I16(2), I32(4), I64(8), F16(2), BF16(2), F32(4), F64(8);
+
+    private final int byteSize;
+
+    DataType(int byteSize) {
+        this.byteSize = byteSize;
+    }
+
+    /// Bytes per element.
+    public int byteSize() {
+        return byteSize;
+    }
+
+    /// Whether elements are floating-point numbers.
+    public boolean isFloating() {
+        return switch (this) {
+            case F16, BF16, F32, F64 -> true;
+            case BOOL, U8, I8, I16, I32, I64 -> false;
+        };
+    }
+
+    /// The type of that safetensors name, if it is one of ours.
+    public static Optional<DataType> named(String safetensorsName) {
+        return Arrays.stream(values()).filter(type -> type.name().equals(safetensorsName)).findFirst();
+    }
+}
