@@ -34,13 +34,13 @@ public final class WordProblems {
             "stamps", "pens", "books", "apples", "eggs", "nuts");
 
     /// Wordings per operation; `#` stands for the operand, `@` for a friend's name.
-    private static final List<String> ADD = List.of("finds #", "buys #", "wins #", "gets # more");
+    private static final List<String> ADD = List.of("finds #", "buys #", "wins #", "gets #");
     private static final List<String> SUBTRACT = List.of("sells #", "loses #", "gives @ #", "gives away #");
     private static final List<String> DOUBLE = List.of("doubles them", "doubles the lot", "doubles the pile");
     private static final List<String> TRIPLE = List.of("triples them", "triples the lot", "triples the pile");
     private static final List<String> HALVE = List.of("sells half", "loses half", "gives @ half", "keeps half");
 
-    /// Operators by how often they are drawn, before those that do not apply are rejected.
+    /// Operators by how often they are drawn, before those that do not apply are rejected; `2` and `3` multiply.
     private static final String OPERATORS = "+++---23/";
 
     private WordProblems() {}
@@ -200,16 +200,18 @@ public final class WordProblems {
         return new Chain(start, steps);
     }
 
-    /// A random step whose result stays in 1..99, or null when the drawn operator has none.
+    /// A random step, or null when its result is not an integer in 1..99. Drawing again, not clipping the operand, keeps the results from
+    /// piling up at the ends of the range.
     private static @Nullable Step step(int value, SplittableRandom random) {
-        char operator = pick(OPERATORS, random);
-        return switch (operator) {
-            case '+' -> value == LARGEST_VALUE ? null
-                    : new Step('+', 1 + below(Math.min(LARGEST_OPERAND, LARGEST_VALUE - value), random));
-            case '-' -> value == 1 ? null : new Step('-', 1 + below(Math.min(LARGEST_OPERAND, value - 1), random));
-            case '/' -> value % 2 == 0 ? new Step('/', 2) : null;
-            default -> value * (operator - '0') <= LARGEST_VALUE ? new Step('*', operator - '0') : null;
+        char drawn = pick(OPERATORS, random);
+        var step = switch (drawn) {
+            case '+', '-' -> new Step(drawn, 1 + below(LARGEST_OPERAND, random));
+            case '/' -> new Step('/', 2);
+            default -> new Step('*', drawn - '0');
         };
+        boolean exact = step.operator() != '/' || value % 2 == 0;
+        int result = step.apply(value);
+        return exact && result >= 1 && result <= LARGEST_VALUE ? step : null;
     }
 
     /// Wraps a chain in words: one or two operations to a sentence.

@@ -87,7 +87,7 @@ class WordProblemsTest {
                 } else if (clause.startsWith("triples")) {
                     form.append("*3");
                 } else {
-                    var change = match(Pattern.compile("(finds|buys|wins|gets|sells|loses|gives) \\D*(\\d+)(?: more)?"), clause);
+                    var change = match(Pattern.compile("(finds|buys|wins|gets|sells|loses|gives) \\D*(\\d+)"), clause);
                     form.append(Set.of("finds", "buys", "wins", "gets").contains(change.group(1)) ? "+" : "-").append(change.group(2));
                     assertThat(clause).doesNotContain(told.group(1));
                 }
@@ -189,7 +189,7 @@ class WordProblemsTest {
             }
         }
         WordProblems.choices(Split.TEST, 100, 42).forEach(choice -> digest.update(choice.toString().getBytes(StandardCharsets.UTF_8)));
-        assertThat(HexFormat.of().formatHex(digest.digest())).isEqualTo("d2c6837423ebb10851d1f56ff5f4c161f5a0fe91212fe406053a4c452219809c");
+        assertThat(HexFormat.of().formatHex(digest.digest())).isEqualTo("4b1bba06169181482055a4e91e2b501f5849c0fe5f18edd278fb3c7451870e2c");
     }
 
     @Test
@@ -205,7 +205,7 @@ class WordProblemsTest {
         var problems = WordProblems.problems(Split.TRAIN, task, 20_000, 8);
         var shares = problems.stream().collect(Collectors.groupingBy(Problem::answer, Collectors.counting()));
         assertThat(shares).hasSizeGreaterThan(95);
-        assertThat(shares.values()).allMatch(count -> count < 0.03 * problems.size());
+        assertThat(shares.values()).allMatch(count -> count < 0.025 * problems.size());
         assertThat(problems.stream().map(Problem::question).distinct().count()).isGreaterThan(19_500);
     }
 
