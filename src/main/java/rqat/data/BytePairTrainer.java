@@ -1,10 +1,7 @@
 package rqat.data;
 
-import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.text.Normalizer;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -18,6 +15,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import rqat.Failure;
+import rqat.io.AtomicFiles;
 import tools.jackson.databind.json.JsonMapper;
 
 /// Trains a byte-level BPE tokenizer and writes it in the layout that Hugging Face publishes for Qwen2 and Qwen3.
@@ -73,20 +71,12 @@ public final class BytePairTrainer {
         ///
         /// @throws Failure when the files cannot be written
         public void write(Path directory) {
-            try {
-                Files.createDirectories(directory);
-                write(directory.resolve("tokenizer.json"), tokenizer());
-                write(directory.resolve("tokenizer_config.json"), configuration());
-            } catch (IOException e) {
-                throw Failure.failed("the tokenizer could not be written to " + directory + ": " + e.getMessage()
-                        + "; check that the directory is writable and the disk is not full", e);
-            }
+            write(directory.resolve("tokenizer.json"), tokenizer());
+            write(directory.resolve("tokenizer_config.json"), configuration());
         }
 
-        private static void write(Path file, Object content) throws IOException {
-            Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
-            Files.writeString(temporary, JsonMapper.builder().build().writerWithDefaultPrettyPrinter().writeValueAsString(content) + "\n");
-            Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
+        private static void write(Path file, Object content) {
+            AtomicFiles.write(file, JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(content) + "\n");
         }
 
         private Map<String, Object> tokenizer() {

@@ -149,7 +149,7 @@ public final class WordProblems {
             case "easy" -> 2;
             case "medium" -> 4;
             case "hard" -> 8;
-            default -> throw Failure.usage("word problems: unknown task \"" + task + "\", expected one of " + TASKS);
+            default -> throw Failure.usage("word problems: unknown task " + Failure.quote(task) + ", expected one of " + TASKS);
         };
     }
 

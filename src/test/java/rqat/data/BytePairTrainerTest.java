@@ -60,7 +60,8 @@ class BytePairTrainerTest {
     void isDeterministic() {
         assertThat(BytePairTrainer.train(sample(), 512)).isEqualTo(vocabulary);
         assertThat(vocabulary.tokens()).hasSizeLessThanOrEqualTo(512).doesNotHaveDuplicates();
-        assertThat(BytePairTrainer.train(sample(), 300).tokens()).hasSize(300).startsWith(vocabulary.tokens().subList(0, 295).toArray(String[]::new));
+        assertThat(BytePairTrainer.train(sample(), 300).tokens()).hasSize(300)
+                .startsWith(vocabulary.tokens().subList(0, 295).toArray(String[]::new));
     }
 
     @Test
