@@ -1,6 +1,7 @@
 package rqat.model;
 
-import org.bytedeco.pytorch.DoubleOptional;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -118,17 +119,9 @@ public final class Decoder {
 
     /// `x / rms(x)` over the last axis in float32, rounded to the compute dtype, times the norm's weight.
     private Tensor norm(Tensor x, String weightName) {
-        Tensor weight = weights.get(weightName);
-        if (x.scalar_type() == ScalarType.Float) {
-            return torch.rms_norm(
-                    x, new long[] {x.size(-1)}, Tensors.optional(weight), new DoubleOptional(config.normEpsilon()));
-        }
         Tensor wide = x.to(ScalarType.Float);
-        Tensor normalised = torch.rms_norm(
-                wide,
-                new long[] {x.size(-1)},
-                new org.bytedeco.pytorch.TensorOptional(),
-                new DoubleOptional(config.normEpsilon()));
-        return normalised.to(x.scalar_type()).mul(weight);
+        Tensor meanSquare = wide.mul(wide).mean(new long[] {-1}, true, new ScalarTypeOptional());
+        Tensor normalised = wide.mul(meanSquare.add(new Scalar(config.normEpsilon())).rsqrt());
+        return normalised.to(x.scalar_type()).mul(weights.get(weightName));
     }
 }
