@@ -109,6 +109,11 @@ public final class Tensors {
         return MemorySegment.ofAddress(pointer.address()).reinterpret(size);
     }
 
+    /// The dtype. libtorch's own `scalar_type()` answers with a fresh object each time that is `==` to no constant.
+    public static ScalarType type(Tensor tensor) {
+        return tensor.scalar_type().intern();
+    }
+
     /// The shape as a Java array.
     public static long[] shape(Tensor tensor) {
         long[] shape = new long[(int) tensor.dim()];
