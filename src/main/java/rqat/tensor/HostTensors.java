@@ -59,7 +59,7 @@ public final class HostTensors {
     /// The file dtype of a libtorch dtype.
     public static DataType dataType(ScalarType type) {
         for (DataType candidate : DataType.values()) {
-            if (scalarType(candidate) == type) return candidate;
+            if (scalarType(candidate) == type.intern()) return candidate; // see Tensors.type
         }
         throw new IllegalArgumentException("no file format for dtype " + type);
     }
