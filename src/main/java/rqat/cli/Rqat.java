@@ -1,0 +1,61 @@
+package rqat.cli;
+
+import java.io.PrintWriter;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+import rqat.Failure;
+
+/// The `rqat` command: one subcommand a verb. Turns every failure into one message on standard error and the documented exit code.
+@Command(
+        name = "rqat",
+        description = "Reasoning-QAT for the JVM: from a Hugging Face model to a 2-4-bit model that still reasons.",
+        mixinStandardHelpOptions = true,
+        version = "rqat 0.1.0",
+        synopsisSubcommandLabel = "COMMAND",
+        footer = {
+            "",
+            "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 bad model or data file,",
+            "4 a gate stopped the run, 5 interrupted but resumable."
+        },
+        subcommands = {})
+public final class Rqat implements Runnable {
+    @Spec
+    private CommandSpec spec;
+
+    @Option(names = "--debug", scope = ScopeType.INHERIT, description = "Show the stack trace of an error.")
+    private boolean debug;
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "a command is missing");
+    }
+
+    /// Runs the command line and exits with its code.
+    public static void main(String[] arguments) {
+        System.exit(execute(arguments));
+    }
+
+    /// Runs the command line and returns its exit code.
+    static int execute(String... arguments) {
+        Rqat root = new Rqat();
+        CommandLine commandLine = new CommandLine(root);
+        commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+        commandLine.setExecutionExceptionHandler((exception, failed, _) -> root.report(exception, failed.getErr()));
+        return commandLine.execute(arguments);
+    }
+
+    private int report(Exception exception, PrintWriter err) {
+        if (debug) exception.printStackTrace(err);
+        if (exception instanceof Failure failure) {
+            err.println("rqat: " + failure.getMessage());
+            return failure.exitCode();
+        }
+        err.println("rqat: internal error: %s%s".formatted(exception, debug ? "" : " (run again with --debug for the stack trace)"));
+        return Failure.Kind.FAILED.exitCode();
+    }
+}
