@@ -1,0 +1,25 @@
+package rqat.verify;
+
+/// Bounds the work on one answer by counting steps of roughly 150 ns, so that the same answer meets the same end on every machine.
+final class Budget {
+
+    /// Total steps for parsing and comparing one answer: about 40 ms.
+    static final long STEPS = 250_000;
+
+    private long left = STEPS;
+
+    /// Pays for work that is about to be done.
+    void spend(long steps) {
+        left -= steps;
+        if (left < 0) {
+            throw new Exhausted();
+        }
+    }
+
+    /// Thrown by [#spend]; carries no stack trace because it is a result, not a defect.
+    static final class Exhausted extends RuntimeException {
+        Exhausted() {
+            super("step budget exhausted", null, false, false);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+package rqat.verify;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.Random;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/// Whatever a model writes gets a verdict. Work is bounded by step counts, so these tests assert the verdict and not a time.
+class HostileCompletionTest {
+
+    private final MathVerifier verifier = new MathVerifier();
+
+    static Stream<String> hostileAnswers() {
+        return Stream.of(
+                "10^10^10", "10^{10^{10}}", "9^{9^{9^{9}}}", "2^{-99999999999}", "2^{99999999999999999999999}", "1e99999", "1e-99999999999",
+                "0^0", "0^{-1}", "1/0", "\\frac{1}{0}", "\\frac{}{}", "\\frac", "\\sqrt", "\\sqrt[", "\\sqrt[0]{2}", "\\sqrt[99999999999]{2}",
+                "\\sqrt{-1}", "(-8)^{1/2}", "\\sqrt{\\sqrt{2}}", "((1+\\sqrt2)^{64})^{64}", "(1+\\sqrt2)^{8192}", "(1+\\sqrt2)^{-8000}",
+                "9".repeat(9_999), "0." + "0".repeat(9_000) + "1", "1/" + "7".repeat(5_000), "\\overline{", "0.\\overline{" + "9".repeat(3_000) + "}",
+                "(".repeat(9_000), "{".repeat(4_000) + "}".repeat(4_000), "\\{".repeat(4_000), "[".repeat(5_000) + "1" + "]".repeat(4_999),
+                "-".repeat(9_000) + "1", "+-".repeat(4_500) + "1", "1^".repeat(4_000) + "1", "2^".repeat(4_000) + "2", "1/".repeat(4_000) + "3",
+                "1,".repeat(4_999), "x=".repeat(4_999), "1,x=(2,".repeat(1_400), "\\pm".repeat(3_000) + "1", "(\\pm1,".repeat(1_000),
+                "\\text{".repeat(1_600), "\\frac".repeat(1_900), "\\frac1".repeat(1_600), "\\sqrt".repeat(1_900), "\\left.".repeat(1_600),
+                "\\sqrt{999999999999989}+".repeat(400) + "1", "\\sqrt{999999999999989}*".repeat(400) + "1",
+                IntStream.range(2, 1200).mapToObj(i -> "\\sqrt{" + i + "}").collect(Collectors.joining("+")),
+                IntStream.range(1, 1600).mapToObj(i -> "1/" + i).collect(Collectors.joining("+")),
+                IntStream.range(1, 90).mapToObj(i -> "3^{2500}/7^{1400}+1/" + i).collect(Collectors.joining("+")),
+                "%".repeat(9_000), "5" + "%".repeat(9_000), "\\", "\\\\", "\\ ", "\0", "\uD800", "\u202E5", "𝟝", "٣", "^", "_", "^\\circ", "^{\\circ",
+                "1 ".repeat(4_000), "1 000".repeat(1_000), ",\\!".repeat(3_000), "&&&", "<script>alert(1)</script>");
+    }
+
+    @ParameterizedTest
+    @MethodSource("hostileAnswers")
+    void everyAnswerGetsAVerdict(String answer) {
+        assertThat(verifier.verify("\\boxed{" + answer + "}", false, "42").reason()).isNotEqualTo(Reason.MATCH);
+        assertThat(verifier.verify("\\boxed{42}", false, answer).correct()).isFalse();
+        assertThatCode(() -> verifier.verify("\\boxed{" + answer + "}", true, answer)).doesNotThrowAnyException();
+    }
+
+    @Test
+    void whatIsTooLargeToComputeIsStillComparedAsText() {
+        assertThat(verifier.verify("\\boxed{10^{10^{10}}}", false, "10^{10^{10}}").reason()).isEqualTo(Reason.MATCH);
+        assertThat(verifier.verify("\\boxed{10^{10^{10}}}", false, "10^{10^{11}}").reason()).isEqualTo(Reason.MISMATCH);
+    }
+
+    @Test
+    void longCompletionsOfOneKindOfTrouble() {
+        int length = 1_000_000;
+        for (String piece : new String[] {"{", "}", "\\boxed{", "\\boxed", "\\fbox 1", "<think>", "</think>", "\\", "\\boxed{}", "$", "(", "a", " ", "\\{",
+            "\\boxed{1}", "\\boxed{{", "</think>\\boxed{"}) {
+            String text = piece.repeat(length / piece.length());
+            for (boolean truncated : new boolean[] {false, true}) {
+                Verdict verdict = verifier.verify(text, truncated, "1");
+                assertThat(verdict.extracted().length()).isLessThanOrEqualTo(Verdict.MAX_EXTRACTED);
+                assertThat(verdict.correct()).as(piece).isEqualTo(piece.equals("\\boxed{1}") || piece.equals("\\fbox 1"));
+                assertThatCode(() -> Gold.of(text)).doesNotThrowAnyException();
+            }
+        }
+        String deep = "{".repeat(100_000);
+        assertThat(verifier.verify(deep + "\\boxed{7}", false, "7").reason()).isEqualTo(Reason.MATCH);
+        assertThat(verifier.verify("\\boxed{" + deep, false, "7").reason()).isEqualTo(Reason.UNPARSABLE);
+        assertThat(verifier.verify("\\boxed{" + deep + "7" + "}".repeat(100_000) + "}", false, "7").reason()).isEqualTo(Reason.UNPARSABLE);
+        assertThat(verifier.verify("\\boxed{" + "9".repeat(length) + "}", false, "7").reason()).isEqualTo(Reason.UNPARSABLE);
+    }
+
+    @Test
+    void costlyArithmeticEndsInATimeout() {
+        String roots = "\\sqrt{999999999999989}+".repeat(400) + "1";   // a prime: the longest trial division
+        assertThat(verifier.verify("\\boxed{" + roots + "}", false, "7").reason()).isEqualTo(Reason.TIMEOUT);
+    }
+
+    @Test
+    void theBudgetStops() {
+        var budget = new Budget();
+        budget.spend(Budget.STEPS);
+        assertThatThrownBy(() -> budget.spend(1)).isInstanceOf(Budget.Exhausted.class);
+    }
+
+    /// Random splices of everything the tokeniser knows; the seed is in the name of a failing assertion.
+    @Test
+    void randomAnswersGetTheSameVerdictTwice() {
+        String[] pieces = {"\\frac", "\\sqrt", "{", "}", "[", "]", "(", ")", "1", "23", "0.5", ",", "\\text{", "cm", "x", "=", "^", "_", "+", "-", "*", "/", "%",
+            "\\pm", "\\{", "\\}", " ", "\\,", "\\circ", "$", "\\boxed{", "and", ";", "\\in", "\\left", "\\right", ".", "\\overline{3}", "e5", "\\\\", "\\!", "{,}", "000"};
+        for (int seed = 0; seed < 20_000; seed++) {
+            var random = new Random(seed);
+            var answer = new StringBuilder();
+            for (int i = random.nextInt(24); i >= 0; i--) {
+                answer.append(pieces[random.nextInt(pieces.length)]);
+            }
+            String completion = "\\boxed{" + answer + "}";
+            Verdict first = verifier.verify(completion, false, answer.toString());
+            assertThat(verifier.verify(completion, false, answer.toString())).as("seed %d", seed).isEqualTo(first);
+        }
+    }
+}
