@@ -1,6 +1,7 @@
 package rqat.tensor;
 
 import java.util.function.Supplier;
+import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.AutoGradMode;
 
 /// Gradient recording as blocks. The native guard is never exposed: one that is not closed would leave the thread without gradients
@@ -28,8 +29,12 @@ public final class Grad {
 
     @SuppressWarnings("NullAway") // a block without a result returns null through T
     private static <T> T with(boolean enabled, Supplier<T> body) {
-        AutoGradMode mode = new AutoGradMode(enabled);
-        mode.retainReference(); // so that a scope closed inside `body` cannot end the mode early
+        AutoGradMode mode;
+        // No scope may own the mode: one around the caller would keep it on until that scope ends, one inside `body` end it early.
+        try (var _ = new PointerScope()) {
+            mode = new AutoGradMode(enabled);
+            mode.retainReference();
+        }
         try {
             return body.get();
         } finally {
