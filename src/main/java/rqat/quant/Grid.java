@@ -1,0 +1,223 @@
+package rqat.quant;
+
+import java.util.List;
+import java.util.function.Supplier;
+import org.bytedeco.pytorch.MemoryFormatOptional;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.ScalarOptional;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.tensor.Grad;
+import rqat.tensor.Scope;
+import rqat.tensor.Tensors;
+
+/// The uniform integer grid of one weight matrix: the only place where weights become codes and codes become weights again, so that what
+/// was trained is what is sampled, evaluated and exported.
+///
+///     code   = clamp(round(w / scale) + zero, minimum, maximum)        round half to even
+///     weight = scale * (code - zero)
+///
+/// A group of columns of one row has one scale and one zero point; all arithmetic is float32 in this order of operations, whatever the
+/// dtype of the input, which gives the same bits on every device. Fitting follows the weight quantiser of the GPTQ family: zero is always
+/// inside the range, symmetric ranges are `max|w| / (2^(bits-1) - 1)`, asymmetric ones `(max - min) / (2^bits - 1)` with a rounded zero
+/// point. Scales are rounded to their storage dtype before the first division (ours; the reference keeps float32).
+///
+/// Results of all methods belong to the surrounding scope; none records gradients.
+///
+/// @param spec  the format
+/// @param scale `[R, groups]`, float32, positive, already rounded to the format's scale dtype
+/// @param zero  `[R, groups]`, float32 with integer values; all 0 when symmetric
+public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoCloseable {
+
+    private static final double SMALLEST_RANGE = 1e-5;
+    private static final int SEARCH_STEPS = 80;
+    private static final double SEARCH_NORM = 2.4;
+    /// Elements quantised at a time by the search: its temporaries stay near the processor.
+    private static final long SEARCH_ELEMENTS = 1 << 20;
+
+    /// The grid that covers `weight [R, C]`, whose columns the groups divide.
+    public static Grid fit(GridSpec spec, Tensor weight, ClipSearch search) {
+        return of(spec, Grad.off(() -> Scope.keepAll(() -> {
+            Tensor groups = grouped(spec, weight);
+            Range range = Range.of(spec, groups);
+            return switch (search) {
+                case NONE -> range.parameters(spec, SMALLEST_RANGE);
+                case MSE -> searched(spec, groups, range);
+            };
+        })));
+    }
+
+    /// Codes of `weight [R, C]`, same shape, in the spec's code dtype.
+    public Tensor codes(Tensor weight) {
+        return quietly(() -> clipped(weight).to(spec.codeType()).view(Tensors.shape(weight)));
+    }
+
+    /// Weights, float32, of `codes [R, C]` of any dtype.
+    public Tensor dequantise(Tensor codes) {
+        return quietly(() -> {
+            Tensor copy = codes.to(ScalarType.Float, false, true, new MemoryFormatOptional());
+            return onGrid(grouped(spec, copy)).view(Tensors.shape(codes));
+        });
+    }
+
+    /// The weights that a forward pass uses for `weight [R, C]`: its nearest points on the grid, float32; bit for bit
+    /// `dequantise(codes(weight))`.
+    public Tensor fakeQuantise(Tensor weight) {
+        return quietly(() -> onGrid(clipped(weight)).view(Tensors.shape(weight)));
+    }
+
+    /// Where the gradient of the fake-quantised weight passes to `weight [R, C]`: boolean, same shape.
+    public Tensor mask(Tensor weight, MaskRule rule) {
+        return quietly(() -> {
+            Tensor position = switch (rule) {
+                case HALF_STEP -> rounded(weight);
+                case STRICT -> shifted(steps(weight));
+            };
+            return position.ge(new Scalar(spec.minimum()))
+                    .logical_and_(position.le(new Scalar(spec.maximum())))
+                    .view(Tensors.shape(weight));
+        });
+    }
+
+    /// The gradient of the loss with respect to the scales, `[R, groups]`, for `gradient [R, C]` with respect to the fake-quantised
+    /// weights of `weight [R, C]`: the sum over each group of `gradient * (code - zero - w / scale)`, without the last term where the code
+    /// is clipped (LSQ, Esser et al. 2020, without its gradient scale; rounding is straight-through, the zero point is constant).
+    public Tensor scaleGradient(Tensor weight, Tensor gradient) {
+        return quietly(() -> {
+            Tensor steps = steps(weight);
+            Tensor rounded = shifted(steps.round());
+            Tensor clipped = Tensors.clamp(rounded, spec.minimum(), spec.maximum());
+            Tensor inside = clipped.eq(rounded);
+            Tensor slope = unshifted(clipped).sub_(steps.mul_(inside));
+            return slope.mul_(grouped(spec, gradient)).sum(-1);
+        });
+    }
+
+    /// A copy that no scope frees; the caller closes it.
+    public Grid copy() {
+        return new Grid(spec, Scope.own(scale::clone), Scope.own(zero::clone));
+    }
+
+    @Override
+    public void close() {
+        scale.close();
+        zero.close();
+    }
+
+    private static Grid of(GridSpec spec, List<Tensor> parameters) {
+        return new Grid(spec, parameters.get(0), parameters.get(1));
+    }
+
+    /// The ends of every group's range, `[R, groups]`.
+    private record Range(Tensor low, Tensor high) {
+        /// From the values of `groups [R, groups, G]`, with zero inside and never empty.
+        static Range of(GridSpec spec, Tensor groups) {
+            Tensor low = groups.amin(new long[] {-1}, false).clamp_max_(new Scalar(0.0));
+            Tensor high = groups.amax(new long[] {-1}, false).clamp_min_(new Scalar(0.0));
+            if (spec.symmetric()) {
+                Tensor bound = torch.maximum(low.neg(), high).clamp_min_(new Scalar(SMALLEST_RANGE));
+                return new Range(bound.neg(), bound);
+            }
+            Tensor empty = low.eq(high);
+            return new Range(low.masked_fill(empty, new Scalar(-1.0)), high.masked_fill(empty, new Scalar(1.0)));
+        }
+
+        Range shrunk(double factor) {
+            return new Range(low.mul(new Scalar(factor)), high.mul(new Scalar(factor)));
+        }
+
+        Range rows(long from, long count) {
+            return new Range(low.narrow(0, from, count), high.narrow(0, from, count));
+        }
+
+        /// Scale and zero point. Divides by a tensor: dividing by a number multiplies by its reciprocal on some devices.
+        List<Tensor> parameters(GridSpec spec, double smallestRange) {
+            Tensor maximum = torch.full_like(high, new Scalar(spec.maximum()));
+            if (spec.symmetric()) return List.of(spec.scaleType().round(high.div(maximum)), torch.zeros_like(high));
+            Tensor width = high.sub(low).clamp_min_(new Scalar(smallestRange));
+            Tensor scale = spec.scaleType().round(width.div(maximum));
+            // A scale that was rounded down may put the zero point one past the grid.
+            Tensor zero = torch.rsub(low.div(scale).round_(), new Scalar(0.0));
+            return List.of(scale, Tensors.clamp(zero, spec.minimum(), spec.maximum()));
+        }
+    }
+
+    private static List<Tensor> searched(GridSpec spec, Tensor groups, Range range) {
+        long rows = groups.size(0);
+        long atOnce = Math.max(1, SEARCH_ELEMENTS * rows / groups.numel());
+        Tensor scale = torch.empty_like(range.high());
+        Tensor zero = torch.empty_like(range.high());
+        for (long from = 0; from < rows; from += atOnce) {
+            long first = from;
+            long count = Math.min(atOnce, rows - from);
+            Scope.run(() -> {
+                List<Tensor> best = searchedChunk(spec, groups.narrow(0, first, count), range.rows(first, count));
+                scale.narrow(0, first, count).copy_(best.get(0));
+                zero.narrow(0, first, count).copy_(best.get(1));
+            });
+        }
+        return List.of(scale, zero);
+    }
+
+    /// Keeps, per group, the first candidate whose error no other undercuts.
+    private static List<Tensor> searchedChunk(GridSpec spec, Tensor groups, Range range) {
+        List<Tensor> best = range.parameters(spec, SMALLEST_RANGE);
+        Tensor smallest = torch.full_like(range.high(), new Scalar(Double.POSITIVE_INFINITY));
+        for (int step = 0; step < SEARCH_STEPS; step++) {
+            double factor = 1 - step / 100.0;
+            Scope.run(() -> {
+                List<Tensor> parameters = range.shrunk(factor).parameters(spec, 0);
+                Grid candidate = of(spec, parameters);
+                Tensor error = candidate
+                        .onGrid(candidate.clipped(groups))
+                        .sub_(groups)
+                        .abs_()
+                        .pow_(new Scalar(SEARCH_NORM))
+                        .sum(-1);
+                Tensor better = error.lt(smallest);
+                smallest.copy_(torch.where(better, error, smallest));
+                for (int i = 0; i < 2; i++) best.get(i).copy_(torch.where(better, parameters.get(i), best.get(i)));
+            });
+        }
+        return best;
+    }
+
+    /// `[R, C]`, or groups already, of any dtype as float32 `[R, groups, G]`; a view where possible.
+    private static Tensor grouped(GridSpec spec, Tensor matrix) {
+        Tensor wide = matrix.detach().to(ScalarType.Float);
+        return wide.dim() == 3 ? wide : wide.reshape(wide.size(0), -1, spec.groupColumns(wide.size(1)));
+    }
+
+    /// `w / scale` as a new tensor `[R, groups, G]`.
+    private Tensor steps(Tensor weight) {
+        return grouped(spec, weight).div(scale.unsqueeze(-1));
+    }
+
+    /// The codes of an unbounded grid.
+    private Tensor rounded(Tensor weight) {
+        return shifted(steps(weight).round_());
+    }
+
+    private Tensor clipped(Tensor weight) {
+        Tensor codes = rounded(weight);
+        return codes.clamp_(new ScalarOptional(new Scalar(spec.minimum())), new ScalarOptional(new Scalar(spec.maximum())));
+    }
+
+    /// Replaces codes (float32, `[R, groups, G]`) by the weights that they stand for.
+    private Tensor onGrid(Tensor codes) {
+        return unshifted(codes).mul_(scale.unsqueeze(-1));
+    }
+
+    private Tensor shifted(Tensor steps) {
+        return spec.symmetric() ? steps : steps.add_(zero.unsqueeze(-1));
+    }
+
+    private Tensor unshifted(Tensor codes) {
+        return spec.symmetric() ? codes : codes.sub_(zero.unsqueeze(-1));
+    }
+
+    private static Tensor quietly(Supplier<Tensor> body) {
+        return Grad.off(() -> Scope.keep(body));
+    }
+}

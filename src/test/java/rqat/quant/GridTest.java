@@ -1,0 +1,255 @@
+package rqat.quant;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import rqat.Failure;
+import rqat.Property;
+import rqat.run.RandomStream;
+import rqat.tensor.Scope;
+import rqat.tensor.Tensors;
+
+class GridTest {
+
+    static Tensor gaussian(RandomStream random, double size, long rows, long columns) {
+        float[] values = new float[Math.toIntExact(rows * columns)];
+        for (int i = 0; i < values.length; i++) values[i] = (float) (size * random.nextGaussian());
+        return Tensors.of(values, rows, columns);
+    }
+
+    /// Any format that divides 24 columns.
+    static GridSpec anySpec(RandomStream random) {
+        int[] groups = {0, 4, 8, 24};
+        return new GridSpec(
+                2 + random.nextInt(7),
+                groups[random.nextInt(groups.length)],
+                random.nextBoolean(),
+                ScaleType.values()[random.nextInt(ScaleType.values().length)]);
+    }
+
+    private static ClipSearch anySearch(RandomStream random) {
+        return ClipSearch.values()[random.nextInt(ClipSearch.values().length)];
+    }
+
+    private static double searchError(Grid grid, Tensor weight) {
+        return Tensors.item(grid.fakeQuantise(weight).sub(weight).abs().to(ScalarType.Double).pow(new Scalar(2.4)).sum());
+    }
+
+    @Test
+    void agreesWithOneElementAtATime() {
+        Property.forAll(40, random -> Scope.run(() -> {
+            GridSpec spec = anySpec(random);
+            Tensor weight = gaussian(random, 0.02, 3, 24);
+            Grid grid = Grid.fit(spec, weight, ClipSearch.NONE);
+            // Values beyond the range that the grid was fitted to.
+            Tensor wide = gaussian(random, 0.05, 3, 24);
+            float[] w = Tensors.floats(wide), scale = Tensors.floats(grid.scale()), zero = Tensors.floats(grid.zero());
+            long[] codes = Tensors.longs(grid.codes(wide));
+            float[] served = Tensors.floats(grid.fakeQuantise(wide));
+            int group = (int) spec.groupColumns(24);
+            for (int i = 0; i < w.length; i++) {
+                int g = i / group;
+                double code = Math.rint(w[i] / scale[g]) + zero[g];
+                long expected = (long) Math.min(Math.max(code, spec.minimum()), spec.maximum());
+                assertThat(codes[i]).isEqualTo(expected);
+                assertThat(served[i]).isEqualTo(scale[g] * (expected - zero[g]));
+            }
+        }));
+    }
+
+    @Test
+    void fakeQuantisationIsDequantisedCodesAndChangesNothingTwice() {
+        Property.forAll(60, random -> Scope.run(() -> {
+            GridSpec spec = anySpec(random);
+            Tensor weight = gaussian(random, Math.pow(10, random.nextInt(7) - 4), 5, 24);
+            Grid grid = Grid.fit(spec, weight, anySearch(random));
+            Tensor codes = grid.codes(weight);
+            Tensor served = grid.fakeQuantise(weight);
+            assertThat(grid.dequantise(codes).equal(served)).isTrue();
+            assertThat(grid.codes(served).equal(codes)).isTrue();
+            assertThat(grid.fakeQuantise(served).equal(served)).isTrue();
+            long[] values = Tensors.longs(codes);
+            for (long code : values) assertThat(code).isBetween((long) spec.minimum(), (long) spec.maximum());
+            for (float zero : Tensors.floats(grid.zero())) {
+                assertThat(zero).isBetween((float) spec.minimum(), (float) spec.maximum()).isEqualTo((float) Math.rint(zero));
+            }
+        }));
+    }
+
+    @Test
+    void scalesAreAlreadyRoundedToTheirStorageType() {
+        Property.forAll(40, random -> Scope.run(() -> {
+            GridSpec spec = anySpec(random);
+            Grid grid = Grid.fit(spec, gaussian(random, 0.02, 4, 24), anySearch(random));
+            assertThat(spec.scaleType().round(grid.scale()).equal(grid.scale())).isTrue();
+            ScalarType stored = switch (spec.scaleType()) {
+                case FLOAT32 -> ScalarType.Float;
+                case BFLOAT16 -> ScalarType.BFloat16;
+                case FLOAT16 -> ScalarType.Half;
+            };
+            assertThat(grid.scale().to(stored).to(ScalarType.Float).equal(grid.scale())).isTrue();
+        }));
+    }
+
+    @Test
+    void searchNeverIncreasesTheErrorThatItMinimises() {
+        Property.forAll(40, random -> Scope.run(() -> {
+            GridSpec spec = anySpec(random);
+            Tensor weight = gaussian(random, 0.02, 4, 24);
+            double full = searchError(Grid.fit(spec, weight, ClipSearch.NONE), weight);
+            double searched = searchError(Grid.fit(spec, weight, ClipSearch.MSE), weight);
+            assertThat(searched).isLessThanOrEqualTo(full * (1 + 1e-6));
+        }));
+    }
+
+    @Test
+    void rangesThatTouchNoGrid() {
+        Scope.run(() -> {
+            for (int bits = 2; bits <= 8; bits++) {
+                GridSpec asymmetric = new GridSpec(bits, 4, false, ScaleType.FLOAT32);
+                Tensor zeros = Tensors.zeros(ScalarType.Float, 1, 4);
+                Grid ofZeros = Grid.fit(asymmetric, zeros, ClipSearch.NONE);
+                assertThat(Tensors.floats(ofZeros.scale())).containsExactly(2f / asymmetric.maximum());
+                assertThat(ofZeros.fakeQuantise(zeros).equal(zeros)).isTrue();
+                for (double constant : new double[] {0.0125, -0.03125}) {
+                    Tensor same = Tensors.full(ScalarType.Float, constant, 1, 4);
+                    for (ClipSearch search : ClipSearch.values()) {
+                        Tensor served = Grid.fit(asymmetric, same, search).fakeQuantise(same);
+                        assertThat(QuantFixtures.relativeDifference(same, served)).isLessThan(1e-6);
+                    }
+                }
+            }
+        });
+    }
+
+    @Test
+    void symmetricThreeBitsHoldMinusThreeToThree() {
+        Scope.run(() -> {
+            GridSpec spec = new GridSpec(3, 0, true, ScaleType.FLOAT32);
+            Tensor weight = Tensors.of(new float[] {-3, -2, -1, 0, 1, 2, 3}, 1, 7).mul(new Scalar(0.25));
+            Grid grid = Grid.fit(spec, weight, ClipSearch.NONE);
+            assertThat(grid.fakeQuantise(weight).equal(weight)).isTrue();
+            assertThat(Tensors.longs(grid.codes(weight))).containsExactly(-3, -2, -1, 0, 1, 2, 3);
+            // A latent that grew reaches the lowest code of a fixed grid, and no further.
+            assertThat(Tensors.longs(grid.codes(weight.mul(new Scalar(2.0))))).containsExactly(-4, -4, -2, 0, 2, 3, 3);
+        });
+    }
+
+    @ParameterizedTest
+    @EnumSource(ScaleType.class)
+    void extremeValuesStayFinite(ScaleType scaleType) {
+        Scope.run(() -> {
+            float[] extremes = {Float.MIN_VALUE, 1e-30f, 1e-7f, 1e6f, Float.MAX_VALUE};
+            for (float extreme : extremes) {
+                for (boolean symmetric : new boolean[] {true, false}) {
+                    for (ClipSearch search : ClipSearch.values()) {
+                        Tensor weight = Tensors.of(new float[] {extreme, -extreme, 0, extreme / 2}, 1, 4);
+                        Grid grid = Grid.fit(new GridSpec(8, 0, symmetric, scaleType), weight, search);
+                        assertThat(Tensors.item(grid.scale())).isPositive().isFinite();
+                        for (float served : Tensors.floats(grid.fakeQuantise(weight))) assertThat(served).isFinite();
+                    }
+                }
+            }
+        });
+    }
+
+    @Test
+    void masksFollowTheRules() {
+        Scope.run(() -> {
+            Grid grid = new Grid(
+                    new GridSpec(2, 0, false, ScaleType.FLOAT32),
+                    Tensors.of(new float[] {0.5f}, 1, 1),
+                    Tensors.of(new float[] {1}, 1, 1));
+            // The grid ends at codes 0 and 3: at -0.5 and 1.0.
+            Tensor weight = Tensors.of(new float[] {-0.8f, -0.7f, -0.5f, 0, 1, 1.2f, 1.3f}, 1, 7);
+            assertThat(Tensors.longs(grid.mask(weight, MaskRule.HALF_STEP))).containsExactly(0, 1, 1, 1, 1, 1, 0);
+            assertThat(Tensors.longs(grid.mask(weight, MaskRule.STRICT))).containsExactly(0, 0, 1, 1, 1, 0, 0);
+        });
+    }
+
+    /// The closed form against automatic differentiation of the detach trick.
+    @Test
+    void scaleGradientIsThatOfTheStraightThroughGraph() {
+        Property.forAll(30, random -> Scope.run(() -> {
+            GridSpec spec = anySpec(random);
+            Grid grid = Grid.fit(spec, gaussian(random, 0.02, 3, 24), ClipSearch.NONE);
+            Tensor weight = gaussian(random, 0.04, 3, 24);
+            Tensor gradient = gaussian(random, 1, 3, 24);
+            Tensor scale = grid.scale().clone().set_requires_grad(true);
+            Tensor wide = scale.unsqueeze(-1);
+            Tensor steps = weight.view(3, -1, spec.groupColumns(24)).div(wide);
+            Tensor rounded = steps.add(steps.round().sub(steps).detach()).add(grid.zero().unsqueeze(-1));
+            Tensor served = Tensors.clamp(rounded, spec.minimum(), spec.maximum()).sub(grid.zero().unsqueeze(-1)).mul(wide);
+            served.mul(gradient.view(3, -1, spec.groupColumns(24))).sum().backward();
+            assertThat(QuantFixtures.relativeDifference(scale.grad(), grid.scaleGradient(weight, gradient))).isLessThan(1e-5);
+        }));
+    }
+
+    @Test
+    void badInputIsNamed() {
+        Scope.run(() -> {
+            GridSpec spec = new GridSpec(3, 128, true, ScaleType.FLOAT32);
+            assertThatThrownBy(() -> spec.check("model.layers.0.mlp.up_proj.weight", Tensors.zeros(ScalarType.Float, 2, 192)))
+                    .isInstanceOf(Failure.class)
+                    .hasMessageContainingAll("model.layers.0.mlp.up_proj.weight", "192", "128")
+                    .extracting(e -> ((Failure) e).kind())
+                    .isEqualTo(Failure.Kind.USAGE);
+            for (double bad : new double[] {Double.NaN, Double.NEGATIVE_INFINITY}) {
+                Tensor weight = Tensors.zeros(ScalarType.Float, 2, 128);
+                weight.narrow(0, 1, 1).narrow(1, 5, 1).fill_(new Scalar(bad));
+                assertThatThrownBy(() -> spec.check("lm", weight))
+                        .isInstanceOf(Failure.class)
+                        .hasMessageContainingAll("lm", "NaN")
+                        .extracting(e -> ((Failure) e).kind())
+                        .isEqualTo(Failure.Kind.BAD_FILE);
+            }
+            assertThatThrownBy(() -> new GridSpec(9, 128, true, ScaleType.FLOAT32)).hasMessageContaining("2 to 8");
+            assertThatThrownBy(() -> new GridSpec(4, -1, true, ScaleType.FLOAT32)).hasMessageContaining("group size");
+        });
+    }
+
+    @Test
+    void leavesOnlyItsResults() {
+        Scope.run(() -> {
+            Tensor weight = gaussian(new RandomStream(1), 0.02, 16, 256);
+            GridSpec spec = new GridSpec(3, 128, false, ScaleType.BFLOAT16);
+            Runnable once = () -> Scope.run(() -> {
+                Grid grid = Grid.fit(spec, weight, ClipSearch.MSE);
+                grid.fakeQuantise(weight);
+                grid.codes(weight);
+                grid.mask(weight, MaskRule.STRICT);
+                grid.scaleGradient(weight, weight);
+            });
+            once.run();
+            long before = Pointer.totalCount();
+            for (int i = 0; i < 3; i++) once.run();
+            assertThat(Pointer.totalCount()).isEqualTo(before);
+            Grid.fit(spec, weight, ClipSearch.MSE);
+            assertThat(Pointer.totalCount()).isEqualTo(before + 2);
+        });
+    }
+
+    /// Chunks of rows in the search are an implementation detail.
+    @Test
+    void searchOfManyRowsEqualsThatOfEach() {
+        Scope.run(() -> {
+            GridSpec spec = new GridSpec(2, 128, false, ScaleType.FLOAT32);
+            Tensor weight = gaussian(new RandomStream(2), 0.02, 5000, 256);
+            Grid whole = Grid.fit(spec, weight, ClipSearch.MSE);
+            for (long row : new long[] {0, 4095, 4096, 4999}) {
+                Grid single = Grid.fit(spec, weight.narrow(0, row, 1), ClipSearch.MSE);
+                assertThat(whole.scale().narrow(0, row, 1).equal(single.scale())).isTrue();
+                assertThat(whole.zero().narrow(0, row, 1).equal(single.zero())).isTrue();
+            }
+            assertThat(torch.isfinite(whole.scale()).all().item_bool()).isTrue();
+        });
+    }
+}
