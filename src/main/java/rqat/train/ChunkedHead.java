@@ -43,46 +43,105 @@ public final class ChunkedHead {
     /// @param hidden `[N, hidden]`, the gradient of `coefficient * sum` with respect to the hidden states, in the compute dtype
     public record Loss(double sum, Tensor hidden) {}
 
-    /// Cross-entropy `-log p(target)` of `hidden [N, hidden]` against `targets [N]` (int64).
+    /// Cross-entropy `-log p(target)` of `hidden [N, hidden]` against `targets [N]` (int64). Gradient: `p - onehot(target)`.
     public Loss crossEntropy(Tensor hidden, Tensor targets, double coefficient) {
-        return loss(hidden, (logits, from, rows) -> {
+        return loss(hidden, 1, (logProbabilities, from, rows) -> {
             Tensor target = targets.narrow(0, from, rows).unsqueeze(1);
-            Tensor logProbabilities = logits.log_softmax(-1);
-            Tensor sum = logProbabilities.gather(1, target).sum().neg();
+            Tensor values = logProbabilities.gather(1, target).neg_();
             Tensor slope = logProbabilities.exp_();
-            slope.scatter_add_(1, target, torch.ones_like(target).to(slope.scalar_type()).neg());
-            return new ChunkLoss(sum, slope.mul_(new Scalar(coefficient)));
+            slope.scatter_add_(1, target, torch.full_like(values, new Scalar(-1.0)));
+            return new ChunkLoss(values, slope.mul_(new Scalar(coefficient)));
         });
     }
 
-    /// Sum over a chunk and the coefficient-weighted gradient with respect to its logits.
-    private record ChunkLoss(Tensor sum, Tensor slope) {}
+    /// The divergence between what `teacherHead` makes of `teacherHidden [N, teacher hidden]` and what this head makes of
+    /// `hidden [N, hidden]`, both at `temperature`, times the temperature squared (Hinton et al. 2015: gradients then keep their size).
+    ///
+    /// @param teacherHead `[V, teacher hidden]`, in the dtype of the teacher's hidden states
+    public Loss divergence(
+            Tensor hidden, Tensor teacherHidden, Tensor teacherHead, Divergence divergence, double temperature, double coefficient) {
+        return loss(hidden, temperature, (student, from, rows) -> {
+            Tensor teacher = logProbabilities(teacherHidden.narrow(0, from, rows), teacherHead, temperature);
+            Divergence.Rows result = divergence.of(student, teacher);
+            return new ChunkLoss(
+                    result.values().mul_(new Scalar(temperature * temperature)),
+                    result.slope().mul_(new Scalar(coefficient * temperature)));
+        });
+    }
+
+    /// What a model thought of given tokens.
+    ///
+    /// @param logProbabilities `[N]`, fp32, natural logarithm, of the targets
+    /// @param entropies        `[N]`, fp32, of the full distribution, in nats
+    public record Scores(Tensor logProbabilities, Tensor entropies) {}
+
+    /// Log-probabilities of `targets [N]` (int64) and entropies at `temperature`, without gradients; the tensors belong to the caller's scope.
+    public Scores scores(Tensor hidden, Tensor targets, double temperature) {
+        return Grad.off(() -> {
+            Tensor h = hidden.detach();
+            Tensor picked = Tensors.empty(wideType(h), h.size(0));
+            Tensor entropies = Tensors.empty(wideType(h), h.size(0));
+            forEachChunk(h.size(0), (from, rows) -> {
+                Tensor logProbabilities = logProbabilities(h.narrow(0, from, rows), weight, temperature);
+                picked.narrow(0, from, rows)
+                        .copy_(logProbabilities.gather(1, targets.narrow(0, from, rows).unsqueeze(1)).squeeze(1));
+                Tensor terms = logProbabilities.exp().mul_(logProbabilities);
+                entropies.narrow(0, from, rows).copy_(Divergence.sum(terms).squeeze(1).neg_());
+            });
+            return new Scores(picked, entropies);
+        });
+    }
+
+    /// The gradient of `sum_i coefficients_i * log p(target_i)` at `temperature`, for any upstream gradient `coefficients [N]` (of any
+    /// float dtype): `coefficient * (onehot(target) - p) / temperature` per row. Adds to the head's gradient and returns that of the hidden
+    /// states, `[N, hidden]`, with the weighted sum itself.
+    public Loss weightedLogProbabilities(Tensor hidden, Tensor targets, Tensor coefficients, double temperature) {
+        return loss(hidden, temperature, (logProbabilities, from, rows) -> {
+            Tensor target = targets.narrow(0, from, rows).unsqueeze(1);
+            Tensor coefficient = coefficients.narrow(0, from, rows).unsqueeze(1).to(logProbabilities.scalar_type());
+            Tensor values = logProbabilities.gather(1, target).mul_(coefficient);
+            Tensor slope = logProbabilities.exp_();
+            slope.scatter_add_(1, target, torch.full_like(values, new Scalar(-1.0)));
+            return new ChunkLoss(values, slope.mul_(coefficient.mul(new Scalar(-1 / temperature))));
+        });
+    }
+
+    /// Values of the rows of a chunk, `[rows, 1]`, and the gradient of their coefficient-weighted sum with respect to the logits.
+    private record ChunkLoss(Tensor values, Tensor slope) {}
 
     @FunctionalInterface
     private interface ChunkFunction {
-        /// @param logits `[rows, V]`, fp32 or fp64, may be overwritten
-        ChunkLoss apply(Tensor logits, long from, long rows);
+        /// @param logProbabilities `[rows, V]` at the temperature, may be overwritten
+        ChunkLoss apply(Tensor logProbabilities, long from, long rows);
     }
 
-    private Loss loss(Tensor hidden, ChunkFunction function) {
+    private Loss loss(Tensor hidden, double temperature, ChunkFunction function) {
         return Grad.off(() -> {
             Tensor h = hidden.detach();
             Tensor hiddenGradient = torch.empty_like(h);
-            double sum = 0;
-            for (long from = 0; from < h.size(0); from += chunk) {
-                long start = from;
-                long rows = Math.min(chunk, h.size(0) - from);
-                sum += Scope.get(() -> {
-                    Tensor part = h.narrow(0, start, rows);
-                    ChunkLoss loss = function.apply(wide(torch.linear(part, weight)), start, rows);
-                    Tensor slope = loss.slope.to(h.scalar_type());
-                    torch.mm_out(hiddenGradient.narrow(0, start, rows), slope, weight);
-                    if (gradient != null) accumulate(slope, part);
-                    return Tensors.item(loss.sum);
-                });
-            }
-            return new Loss(sum, hiddenGradient);
+            double[] sum = new double[1];
+            forEachChunk(h.size(0), (from, rows) -> {
+                Tensor part = h.narrow(0, from, rows);
+                ChunkLoss loss = function.apply(logProbabilities(part, weight, temperature), from, rows);
+                Tensor slope = loss.slope.to(h.scalar_type());
+                torch.mm_out(hiddenGradient.narrow(0, from, rows), slope, weight);
+                if (gradient != null) accumulate(slope, part);
+                sum[0] += Tensors.item(loss.values.to(ScalarType.Double).sum());
+            });
+            return new Loss(sum[0], hiddenGradient);
         });
+    }
+
+    @FunctionalInterface
+    private interface ChunkBody {
+        void accept(long from, long rows);
+    }
+
+    private void forEachChunk(long total, ChunkBody body) {
+        for (long from = 0; from < total; from += chunk) {
+            long start = from;
+            Scope.run(() -> body.accept(start, Math.min(chunk, total - start)));
+        }
     }
 
     private void accumulate(Tensor slope, Tensor part) {
@@ -93,7 +152,16 @@ public final class ChunkedHead {
         }
     }
 
-    private static Tensor wide(Tensor logits) {
-        return Tensors.type(logits) == ScalarType.Double ? logits : logits.to(ScalarType.Float);
+    /// `log softmax(hidden weight^T / temperature)`, `[rows, V]`; the logits are gone when it returns.
+    private static Tensor logProbabilities(Tensor hidden, Tensor weight, double temperature) {
+        return Scope.keep(() -> {
+            Tensor logits = torch.linear(hidden, weight).to(wideType(hidden));
+            if (temperature != 1) logits.div_(new Scalar(temperature));
+            return logits.log_softmax(-1);
+        });
+    }
+
+    private static ScalarType wideType(Tensor tensor) {
+        return Tensors.type(tensor) == ScalarType.Double ? ScalarType.Double : ScalarType.Float;
     }
 }
