@@ -1,5 +1,6 @@
 package rqat.train;
 
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -68,6 +69,26 @@ public final class Adam implements AutoCloseable {
                                 Scope.own(() -> Tensors.zeros(ScalarType.Float, shape))));
             }
         }
+    }
+
+    /// Names of all parameters.
+    public Set<String> names() {
+        return Collections.unmodifiableSet(moments.keySet());
+    }
+
+    /// The moments, themselves and not copies, under the names of their parameters; with [#steps] the whole state.
+    public SequencedMap<String, Tensor> state() {
+        var state = new LinkedHashMap<String, Tensor>();
+        moments.forEach((name, moment) -> {
+            state.put("first_moment." + name, moment.first);
+            state.put("second_moment." + name, moment.second);
+        });
+        return state;
+    }
+
+    /// Continues after `steps` updates, with moments that the caller has copied into [#state].
+    public void resume(long steps) {
+        step = steps;
     }
 
     /// Number of updates made so far.

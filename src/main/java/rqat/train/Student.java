@@ -8,6 +8,7 @@ import java.util.SequencedMap;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Supplier;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +16,10 @@ import rqat.Failure;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
+import rqat.quant.ClipSearch;
+import rqat.quant.Grid;
+import rqat.quant.MaskRule;
+import rqat.quant.ScaleMode;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -24,10 +29,14 @@ import rqat.tensor.Tensors;
 ///
 /// A computed weight is recorded as an identity (a copy or a cast) of its latent and then overwritten with the projection: the
 /// straight-through estimator for the price of one graph node. Autograd thus sums the gradient of every micro-batch in the latent's fp32
-/// buffer, whatever the compute dtype. All gradients are views of one buffer, so zeroing, norm and averaging over ranks are one operation.
+/// buffer, whatever the compute dtype; [#gradients] masks it once per optimiser step. All gradients are views of one buffer, so zeroing,
+/// norm and averaging over ranks are one operation.
 ///
-/// The latents belong to the caller; the student closes what it made.
+/// Latents and grids belong to the caller and are changed in place; the student closes what it made. Not for several threads.
 public final class Student implements AutoCloseable {
+
+    /// Learned scales are kept at or above this, so that a step too large cannot turn a group's sign.
+    private static final double SMALLEST_SCALE = 1e-6;
 
     /// How a student computes and what it leaves alone.
     ///
@@ -36,51 +45,117 @@ public final class Student implements AutoCloseable {
     /// @param frozen     exact names of parameters that are not trained
     public record Options(ScalarType compute, boolean checkpoint, Set<String> frozen) {}
 
+    /// Which weights are quantised and how they are trained.
+    ///
+    /// @param grids the quantised weights' grids by weight name
+    public record Quantisation(SequencedMap<String, Grid> grids, ScaleMode scaleMode, MaskRule maskRule) {
+        /// Full precision.
+        public static final Quantisation NONE =
+                new Quantisation(Collections.emptySortedMap(), ScaleMode.STATIC, MaskRule.HALF_STEP);
+    }
+
+    /// How far training has moved the deployed model.
+    ///
+    /// @param flippedStep  share of codes that the last projection changed
+    /// @param flippedTotal share of codes that differ from those of the start
+    /// @param saturated    share of weights whose gradient the mask held back in the last step
+    public record CodeReport(double flippedStep, double flippedTotal, double saturated) {}
+
+    /// A quantised weight: its grid, the codes of the last projection and of the start, and its scales when they are trained.
+    private record Quantised(Grid grid, Tensor codes, Tensor start, @Nullable Parameter scale) {}
+
     private final ModelConfig config;
     private final Options options;
+    private final Quantisation quantisation;
     private final SequencedMap<String, Tensor> latents;
     private final SequencedMap<String, Tensor> weights = new LinkedHashMap<>();
     private final SequencedMap<String, Parameter> parameters = new LinkedHashMap<>();
+    private final SequencedMap<String, Quantised> quantised = new LinkedHashMap<>();
     private final List<Tensor> owned = new ArrayList<>();
     private final Tensor gradient;
+    /// Codes flipped in the last projection, flipped since the start, and masked gradients; int64, read once per step.
+    private final Tensor counts;
+    private long gradientUsed;
 
-    /// A full-precision student of `latents` (fp32, one for each of [ModelConfig#tensors]).
+    /// A student of `latents` (fp32, one for each of [ModelConfig#tensors]), its weights projected.
     ///
     /// @throws Failure USAGE when a frozen name is not a parameter or nothing is left to train
-    public Student(ModelConfig config, SequencedMap<String, Tensor> latents, Options options) {
+    public Student(ModelConfig config, SequencedMap<String, Tensor> latents, Quantisation quantisation, Options options) {
         this.config = config;
         this.options = options;
+        this.quantisation = quantisation;
         this.latents = latents;
+        checkFrozen();
+        long size = 0;
+        for (var latent : latents.entrySet()) {
+            Grid grid = quantisation.grids().get(latent.getKey());
+            if (options.frozen().contains(latent.getKey())) continue;
+            size += latent.getValue().numel();
+            if (grid != null && quantisation.scaleMode() == ScaleMode.LEARNED) size += grid.scale().numel();
+        }
+        if (size == 0) throw Failure.usage("every parameter is frozen; nothing to train");
+        long total = size;
+        gradient = own(() -> Tensors.zeros(ScalarType.Float, total));
+        counts = own(() -> Tensors.zeros(ScalarType.Long, 3));
+        latents.forEach((name, latent) -> {
+            if (options.frozen().contains(name)) addFrozen(name, latent);
+            else addTrained(name, latent);
+        });
+        project();
+        restart();
+    }
+
+    /// A full-precision student of `latents`.
+    public Student(ModelConfig config, SequencedMap<String, Tensor> latents, Options options) {
+        this(config, latents, Quantisation.NONE, options);
+    }
+
+    private void checkFrozen() {
         var unknown = new TreeSet<>(options.frozen());
         unknown.removeAll(latents.keySet());
         if (!unknown.isEmpty()) {
             throw Failure.usage("frozen parameters %s are not in the model; names are exact, for example `%s`"
                     .formatted(unknown, latents.firstEntry().getKey()));
         }
-        long size = 0;
-        for (var latent : latents.entrySet()) {
-            if (!options.frozen().contains(latent.getKey())) size += latent.getValue().numel();
+    }
+
+    private void addFrozen(String name, Tensor latent) {
+        Grid grid = quantisation.grids().get(name);
+        if (grid == null && Tensors.type(latent) == options.compute()) weights.put(name, latent);
+        else weights.put(name, own(() -> (grid == null ? latent : grid.fakeQuantise(latent)).to(options.compute())));
+    }
+
+    private void addTrained(String name, Tensor latent) {
+        Grid grid = quantisation.grids().get(name);
+        Tensor part = gradient(Tensors.shape(latent));
+        Tensor leaf = own(() -> latent.detach().requires_grad_(true));
+        Scope.run(() -> leaf.mutable_grad().put(part));
+        parameters.put(name, new Parameter(name, latent, part));
+        boolean narrow = Tensors.type(latent) != options.compute();
+        if (grid == null && !narrow) {
+            weights.put(name, leaf); // shares the latent's memory: nothing to project
+            return;
         }
-        if (size == 0) throw Failure.usage("every parameter is frozen; nothing to train");
-        long total = size;
-        gradient = own(() -> Tensors.zeros(ScalarType.Float, total));
-        long offset = 0;
-        for (var latent : latents.entrySet()) {
-            String name = latent.getKey();
-            Tensor value = latent.getValue();
-            boolean copied = Tensors.type(value) != options.compute();
-            if (options.frozen().contains(name)) {
-                weights.put(name, copied ? own(() -> value.to(options.compute())) : value);
-            } else {
-                long from = offset;
-                Tensor part = own(() -> gradient.narrow(0, from, value.numel()).view(Tensors.shape(value)));
-                offset += value.numel();
-                Tensor leaf = own(() -> value.detach().requires_grad_(true));
-                Scope.run(() -> leaf.mutable_grad().put(part));
-                weights.put(name, copied ? own(() -> Grad.on(() -> leaf.to(options.compute()))) : leaf);
-                parameters.put(name, new Parameter(name, value, part));
-            }
+        weights.put(name, own(() -> Grad.on(() -> narrow ? leaf.to(options.compute()) : leaf.clone())));
+        if (grid == null) return;
+        Tensor codes = own(() -> grid.codes(latent));
+        Parameter scale = null;
+        if (quantisation.scaleMode() == ScaleMode.LEARNED) {
+            scale = new Parameter(name + ".scale", own(() -> grid.scale().clone()), gradient(Tensors.shape(grid.scale())));
         }
+        quantised.put(name, new Quantised(grid, codes, own(codes::clone), scale));
+    }
+
+    /// The next part of the gradient buffer.
+    private Tensor gradient(long[] shape) {
+        long from = gradientUsed;
+        Tensor part = own(() -> {
+            long size = 1;
+            for (long length : shape) size *= length;
+            gradientUsed += size;
+            return gradient.narrow(0, from, size).view(shape);
+        });
+        return part;
     }
 
     private Tensor own(Supplier<Tensor> maker) {
@@ -94,19 +169,24 @@ public final class Student implements AutoCloseable {
         return config;
     }
 
-    /// The fp32 latents, every parameter.
-    public SequencedMap<String, Tensor> latents() {
-        return Collections.unmodifiableSequencedMap(latents);
-    }
-
     /// The weights that the forward pass reads, in the compute dtype and recording gradients; refreshed by [#project].
     public Weights weights() {
         return new Weights(weights);
     }
 
-    /// The trained parameters in the order of the forward pass.
+    /// A decoder of [#weights], for whoever samples from or evaluates the student; without gradients if it says so.
+    public Decoder decoder() {
+        return new Decoder(config, weights());
+    }
+
+    /// The trained weights in the order of the forward pass.
     public List<Parameter> parameters() {
         return List.copyOf(parameters.values());
+    }
+
+    /// The trained scales, `[R, groups]` each, named after their weight with `.scale` appended; none unless the mode is LEARNED.
+    public List<Parameter> scales() {
+        return quantised.values().stream().map(Quantised::scale).filter(java.util.Objects::nonNull).toList();
     }
 
     /// The gradients of all parameters, one flat fp32 tensor.
@@ -114,26 +194,105 @@ public final class Student implements AutoCloseable {
         return gradient;
     }
 
-    /// Makes the weights follow the latents and forgets the gradients of the last step.
+    /// Makes the weights follow the latents: quantised ones become their nearest points on the grid, the others are rounded to the compute
+    /// dtype. Grids are refitted or take over their learned scales first. Counts the codes that changed.
     public void project() {
         Grad.off(() -> Scope.run(() -> {
-            gradient.zero_();
+            counts.narrow(0, 0, 2).zero_();
             for (Parameter parameter : parameters.values()) {
                 Tensor weight = weights.get(parameter.name());
-                if (Tensors.type(weight) != ScalarType.Float) weight.copy_(parameter.value());
+                Quantised part = quantised.get(parameter.name());
+                if (part != null) Scope.run(() -> weight.copy_(projected(parameter.value(), part)));
+                else if (Tensors.type(weight) != ScalarType.Float) weight.copy_(parameter.value());
             }
         }));
     }
 
+    private Tensor projected(Tensor latent, Quantised part) {
+        Grid grid = part.grid;
+        switch (quantisation.scaleMode()) {
+            case STATIC -> {}
+            case DYNAMIC -> {
+                Grid fitted = Grid.fit(grid.spec(), latent, ClipSearch.NONE);
+                grid.scale().copy_(fitted.scale());
+                grid.zero().copy_(fitted.zero());
+            }
+            case LEARNED -> {
+                part.scale.value().clamp_min_(new Scalar(SMALLEST_SCALE));
+                grid.scale().copy_(grid.spec().scaleType().round(part.scale.value()));
+            }
+        }
+        Tensor codes = grid.codes(latent);
+        counts.narrow(0, 0, 1).add_(codes.ne(part.codes).sum());
+        counts.narrow(0, 1, 1).add_(codes.ne(part.start).sum());
+        part.codes.copy_(codes);
+        return grid.dequantise(codes);
+    }
+
+    /// Takes the present codes as those of the start.
+    private void restart() {
+        quantised.values().forEach(part -> Scope.run(() -> part.start.copy_(part.codes)));
+        Scope.run(() -> counts.zero_());
+    }
+
+    /// Forgets the gradients of the last step.
+    public void zeroGradients() {
+        Scope.run(() -> gradient.zero_());
+    }
+
+    /// Turns the summed gradients with respect to the weights into those of latents and scales: the straight-through estimator's mask and,
+    /// for learned scales, the closed form of LSQ with its factor `1 / sqrt(group columns * largest code)`. Once per optimiser step, after
+    /// the last backward pass.
+    public void gradients() {
+        Grad.off(() -> Scope.run(() -> {
+            counts.narrow(0, 2, 1).zero_();
+            quantised.forEach((name, part) -> Scope.run(() -> {
+                Parameter parameter = parameters.get(name);
+                Grid grid = part.grid;
+                if (part.scale != null) {
+                    double size = (double) grid.spec().groupColumns(parameter.value().size(1)) * grid.spec().maximum();
+                    part.scale
+                            .gradient()
+                            .copy_(grid.scaleGradient(parameter.value(), parameter.gradient()).mul_(new Scalar(1 / Math.sqrt(size))));
+                }
+                Tensor mask = grid.mask(parameter.value(), quantisation.maskRule());
+                counts.narrow(0, 2, 1).add_(mask.logical_not().sum());
+                parameter.gradient().mul_(mask);
+            }));
+        }));
+    }
+
+    /// What the last [#gradients] and [#project] did to the codes; null for a student without grids.
+    public @Nullable CodeReport codeReport() {
+        if (quantised.isEmpty()) return null;
+        double size = quantised.values().stream().mapToLong(part -> part.codes.numel()).sum();
+        long[] values = Tensors.longs(counts);
+        return new CodeReport(values[0] / size, values[1] / size, values[2] / size);
+    }
+
     /// Runs `ids [B, T]` (int64, padded on the right) through the blocks, recording what [ForwardPass#backward] needs.
     public ForwardPass forward(Tensor ids) {
-        return ForwardPass.of(new Decoder(config, weights()), ids, options.checkpoint());
+        return ForwardPass.of(decoder(), ids, options.checkpoint());
     }
 
     /// The head, `chunk` rows at a time, adding to this student's gradients.
     public ChunkedHead head(int chunk) {
-        @Nullable Parameter head = parameters.get(config.head());
-        return new ChunkedHead(weights().get(config.head()), head == null ? null : head.gradient(), chunk);
+        Parameter head = parameters.get(config.head());
+        return new ChunkedHead(weights.get(config.head()), head == null ? null : head.gradient(), chunk);
+    }
+
+    /// The tensors that a checkpoint holds, themselves and not copies: latents, grids, learned scales and the codes of the start. Whoever
+    /// overwrites them calls [#project] afterwards.
+    public SequencedMap<String, Tensor> state() {
+        var state = new LinkedHashMap<String, Tensor>();
+        parameters.forEach((name, parameter) -> state.put(name, parameter.value()));
+        quantised.forEach((name, part) -> {
+            state.put("grid_scale." + name, part.grid.scale());
+            state.put("grid_zero." + name, part.grid.zero());
+            state.put("start_codes." + name, part.start);
+            if (part.scale != null) state.put("learned_scale." + name, part.scale.value());
+        });
+        return state;
     }
 
     @Override

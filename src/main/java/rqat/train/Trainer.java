@@ -1,23 +1,39 @@
 package rqat.train;
 
 import java.util.LinkedHashMap;
+import java.util.Set;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.bytedeco.pytorch.Scalar;
 import rqat.Failure;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
-/// The one training loop. Per step: project the latents, let the objective accumulate the gradient, clip it, update.
+/// The one training loop. Per step: the objective accumulates the gradient, the student turns it into that of its latents, it is clipped,
+/// the optimiser moves the latents, the student projects them.
 ///
 /// @param student   what is trained
 /// @param objective what is minimised
-/// @param adam      over the student's parameters
+/// @param adam      over all of the student's parameters and scales
 /// @param schedule  learning rate and number of steps
 /// @param clip      the gradient is scaled down to this global L2 norm when it is longer; infinity for never
 public record Trainer(Student student, Objective objective, Adam adam, Schedule schedule, double clip) {
 
     private static final int MAX_SKIPPED = 3;
+
+    /// Checks that the optimiser moves exactly what the student trains.
+    public Trainer {
+        Set<String> trained = Stream.concat(student.parameters().stream(), student.scales().stream())
+                .map(Parameter::name)
+                .collect(Collectors.toSet());
+        if (!trained.equals(adam.names())) {
+            throw new IllegalArgumentException("the optimiser's groups hold %d of the student's %d parameters"
+                    .formatted(adam.names().size(), trained.size()));
+        }
+        if (!(clip > 0)) throw new IllegalArgumentException("gradient clip is %s; expected above 0".formatted(clip));
+    }
 
     /// Runs all steps and hands the metrics of each to `metrics`.
     ///
@@ -27,35 +43,47 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
         int skipped = 0;
         for (long step = 0; step < schedule.steps(); step++) {
             if (Thread.interrupted()) throw Failure.interrupted("interrupted before step " + step);
-            long start = System.nanoTime();
-            student.project();
-            StepReport report = objective.accumulate(student, step);
-            double norm = Scope.get(() -> Tensors.item(student.gradient().norm()));
-            double factor = schedule.factor(step);
-            boolean finite = Double.isFinite(norm) && Double.isFinite(report.loss());
-            if (finite) {
-                skipped = 0;
-                if (norm > clip) Scope.run(() -> student.gradient().mul_(new Scalar(clip / norm)));
-                adam.step(factor);
-            } else {
-                skipped++;
-            }
-            var line = new LinkedHashMap<String, Object>();
-            line.put("step", step);
-            line.put("loss", report.loss());
-            line.put("learning_rate", factor * adam.learningRate());
-            line.put("gradient_norm", norm);
-            line.put("skipped", finite ? 0 : 1);
-            line.put("tokens", report.tokens());
-            line.putAll(report.metrics());
-            line.put("time/seconds", (System.nanoTime() - start) * 1e-9);
-            metrics.accept(line);
+            Line line = step(step);
+            metrics.accept(line.metrics);
+            skipped = line.finite ? 0 : skipped + 1;
             if (skipped == MAX_SKIPPED) {
                 throw Failure.gate(("loss or gradient was not finite in %d steps in a row, the last at step %d (loss %s, gradient norm %s);"
                                 + " the weights are those of before. Lower the learning rate or look at the data of these steps.")
-                        .formatted(MAX_SKIPPED, step, report.loss(), norm));
+                        .formatted(MAX_SKIPPED, step, line.metrics.get("loss"), line.metrics.get("gradient_norm")));
             }
         }
-        student.project();
+    }
+
+    private record Line(boolean finite, SequencedMap<String, Object> metrics) {}
+
+    private Line step(long step) {
+        long start = System.nanoTime();
+        student.zeroGradients();
+        StepReport report = objective.accumulate(student, step);
+        student.gradients();
+        double norm = Scope.get(() -> Tensors.item(student.gradient().norm()));
+        double factor = schedule.factor(step);
+        boolean finite = Double.isFinite(norm) && Double.isFinite(report.loss());
+        if (finite) {
+            if (norm > clip) Scope.run(() -> student.gradient().mul_(new Scalar(clip / norm)));
+            adam.step(factor);
+            student.project();
+        }
+        var metrics = new LinkedHashMap<String, Object>();
+        metrics.put("step", step);
+        metrics.put("loss", report.loss());
+        metrics.put("learning_rate", factor * adam.learningRate());
+        metrics.put("gradient_norm", norm);
+        metrics.put("skipped", finite ? 0 : 1);
+        metrics.put("tokens", report.tokens());
+        Student.CodeReport codes = student.codeReport();
+        if (codes != null) {
+            metrics.put("quant/code_flip_step", finite ? codes.flippedStep() : 0.0);
+            metrics.put("quant/code_flip_total", codes.flippedTotal());
+            metrics.put("quant/saturated", codes.saturated());
+        }
+        metrics.putAll(report.metrics());
+        metrics.put("time/seconds", (System.nanoTime() - start) * 1e-9);
+        return new Line(finite, metrics);
     }
 }

@@ -49,7 +49,7 @@ class ModelGradientFixtureTest {
             assertThat(student.parameters()).hasSize(golden.get("grad").size());
             for (Parameter parameter : student.parameters()) checkGradient(parameter, golden.get("grad").get(parameter.name()));
 
-            student.project();
+            student.zeroGradients();
             boolean[] inLoss = new boolean[ids.length];
             for (int t = 0; t < ids.length; t++) inLoss[t] = golden.get("masked_labels").get(t).asInt() >= 0;
             double masked = new SftObjective(_ -> List.of(new TokenSequence(ids, inLoss)), 1, 5).accumulate(student, 0).loss();

@@ -26,7 +26,7 @@ class TrainerTest {
 
     /// Gradient of cross-entropy by one padded batch, all logits and autograd.
     private static float[] reference(ModelConfig config, Student student, List<TokenSequence> sequences) {
-        student.project();
+        student.zeroGradients();
         Scope.run(() -> {
             var batch = new MicroBatch(sequences);
             var decoder = new Decoder(config, student.weights());
@@ -38,7 +38,7 @@ class TrainerTest {
     }
 
     private static float[] gradient(Student student, List<TokenSequence> sequences, int microBatch, int chunk) {
-        student.project();
+        student.zeroGradients();
         new SftObjective(_ -> sequences, microBatch, chunk).accumulate(student, 0);
         return Tensors.floats(student.gradient());
     }
