@@ -64,7 +64,8 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
         double norm = Scope.get(() -> Tensors.item(student.gradient().norm()));
         double factor = schedule.factor(step);
         boolean finite = Double.isFinite(norm) && Double.isFinite(report.loss());
-        if (finite) {
+        // A gradient of exactly 0 says nothing (GRPO when every group is all right or all wrong); momentum alone must not move the weights.
+        if (finite && norm > 0) {
             if (norm > clip) Scope.run(() -> student.gradient().mul_(new Scalar(clip / norm)));
             adam.step(factor);
             student.project();
