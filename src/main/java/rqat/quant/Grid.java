@@ -67,16 +67,15 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
         return quietly(() -> onGrid(clipped(weight)).view(Tensors.shape(weight)));
     }
 
-    /// Where the gradient of the fake-quantised weight passes to `weight [R, C]`: boolean, same shape.
+    /// Where the gradient of the fake-quantised weight passes to `weight [R, C]`: float32 of the same shape, 1 where it does and 0
+    /// elsewhere. (Multiplying by a boolean tensor is six times slower.)
     public Tensor mask(Tensor weight, MaskRule rule) {
         return quietly(() -> {
             Tensor position = switch (rule) {
                 case HALF_STEP -> rounded(weight);
                 case STRICT -> shifted(steps(weight));
             };
-            return position.ge(new Scalar(spec.minimum()))
-                    .logical_and_(position.le(new Scalar(spec.maximum())))
-                    .view(Tensors.shape(weight));
+            return position.eq_(Tensors.clamp(position, spec.minimum(), spec.maximum())).view(Tensors.shape(weight));
         });
     }
 
@@ -88,7 +87,7 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
             Tensor steps = steps(weight);
             Tensor rounded = shifted(steps.round());
             Tensor clipped = Tensors.clamp(rounded, spec.minimum(), spec.maximum());
-            Tensor inside = clipped.eq(rounded);
+            Tensor inside = rounded.eq_(clipped);
             Tensor slope = unshifted(clipped).sub_(steps.mul_(inside));
             return slope.mul_(grouped(spec, gradient)).sum(-1);
         });
