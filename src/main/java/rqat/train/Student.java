@@ -73,8 +73,10 @@ public final class Student implements AutoCloseable {
     private final SequencedMap<String, Quantised> quantised = new LinkedHashMap<>();
     private final List<Tensor> owned = new ArrayList<>();
     private final Tensor gradient;
-    /// Codes flipped in the last projection, flipped since the start, and masked gradients; int64, read once per step.
-    private final Tensor counts;
+    /// Codes flipped in the last projection and since the start, int64; read once per step.
+    private final Tensor flips;
+    /// Weights whose gradient passed in the last step, float64.
+    private final Tensor passed;
     private long gradientUsed;
 
     /// A student of `latents` (fp32, one for each of [ModelConfig#tensors]), its weights projected.
@@ -96,7 +98,8 @@ public final class Student implements AutoCloseable {
         if (size == 0) throw Failure.usage("every parameter is frozen; nothing to train");
         long total = size;
         gradient = own(() -> Tensors.zeros(ScalarType.Float, total));
-        counts = own(() -> Tensors.zeros(ScalarType.Long, 3));
+        flips = own(() -> Tensors.zeros(ScalarType.Long, 2));
+        passed = own(() -> Tensors.zeros(ScalarType.Double, 1));
         latents.forEach((name, latent) -> {
             if (options.frozen().contains(name)) addFrozen(name, latent);
             else addTrained(name, latent);
@@ -198,7 +201,7 @@ public final class Student implements AutoCloseable {
     /// dtype. Grids are refitted or take over their learned scales first. Counts the codes that changed.
     public void project() {
         Grad.off(() -> Scope.run(() -> {
-            counts.narrow(0, 0, 2).zero_();
+            flips.zero_();
             for (Parameter parameter : parameters.values()) {
                 Tensor weight = weights.get(parameter.name());
                 Quantised part = quantised.get(parameter.name());
@@ -223,8 +226,8 @@ public final class Student implements AutoCloseable {
             }
         }
         Tensor codes = grid.codes(latent);
-        counts.narrow(0, 0, 1).add_(codes.ne(part.codes).sum());
-        counts.narrow(0, 1, 1).add_(codes.ne(part.start).sum());
+        flips.narrow(0, 0, 1).add_(codes.ne(part.codes).count_nonzero());
+        flips.narrow(0, 1, 1).add_(codes.ne(part.start).count_nonzero());
         part.codes.copy_(codes);
         return grid.dequantise(codes);
     }
@@ -232,7 +235,7 @@ public final class Student implements AutoCloseable {
     /// Takes the present codes as those of the start.
     private void restart() {
         quantised.values().forEach(part -> Scope.run(() -> part.start.copy_(part.codes)));
-        Scope.run(() -> counts.zero_());
+        Scope.run(() -> flips.zero_());
     }
 
     /// Forgets the gradients of the last step.
@@ -245,7 +248,7 @@ public final class Student implements AutoCloseable {
     /// the last backward pass.
     public void gradients() {
         Grad.off(() -> Scope.run(() -> {
-            counts.narrow(0, 2, 1).zero_();
+            passed.zero_();
             quantised.forEach((name, part) -> Scope.run(() -> {
                 Parameter parameter = parameters.get(name);
                 Grid grid = part.grid;
@@ -256,7 +259,7 @@ public final class Student implements AutoCloseable {
                             .copy_(grid.scaleGradient(parameter.value(), parameter.gradient()).mul_(new Scalar(1 / Math.sqrt(size))));
                 }
                 Tensor mask = grid.mask(parameter.value(), quantisation.maskRule());
-                counts.narrow(0, 2, 1).add_(mask.logical_not().sum());
+                passed.add_(mask.sum());
                 parameter.gradient().mul_(mask);
             }));
         }));
@@ -266,8 +269,8 @@ public final class Student implements AutoCloseable {
     public @Nullable CodeReport codeReport() {
         if (quantised.isEmpty()) return null;
         double size = quantised.values().stream().mapToLong(part -> part.codes.numel()).sum();
-        long[] values = Tensors.longs(counts);
-        return new CodeReport(values[0] / size, values[1] / size, values[2] / size);
+        long[] flipped = Tensors.longs(flips);
+        return new CodeReport(flipped[0] / size, flipped[1] / size, 1 - Tensors.doubles(passed)[0] / size);
     }
 
     /// Runs `ids [B, T]` (int64, padded on the right) through the blocks, recording what [ForwardPass#backward] needs.

@@ -1,0 +1,120 @@
+package rqat.bench;
+
+import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import java.util.Set;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.data.TokenSequence;
+import rqat.model.Decoder;
+import rqat.model.Linear;
+import rqat.model.ModelConfig;
+import rqat.model.Weights;
+import rqat.quant.ClipSearch;
+import rqat.quant.Grid;
+import rqat.quant.GridSpec;
+import rqat.quant.MaskRule;
+import rqat.quant.ScaleMode;
+import rqat.quant.ScaleType;
+import rqat.run.RandomStream;
+import rqat.tensor.Scope;
+import rqat.tensor.Torch;
+import rqat.train.Adam;
+import rqat.train.ChunkedHead;
+import rqat.train.DistillationObjective;
+import rqat.train.Divergence;
+import rqat.train.Initialiser;
+import rqat.train.Schedule;
+import rqat.train.Student;
+import rqat.train.Trainer;
+
+/// What quantisation-aware training costs: a distillation step with every linear on a 3-bit grid against the identical step without
+/// quantisation, in turns, for a small and a larger batch. Target: at least 0.9 of the speed.
+///
+/// Arguments: rounds (5), FAST or EXACT products (FAST).
+public final class QatStepBench {
+    private static final int STEPS_PER_ROUND = 3;
+
+    public static void main(String[] arguments) {
+        int rounds = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 5;
+        Torch.products(arguments.length > 1 ? Torch.Products.valueOf(arguments[1]) : Torch.Products.FAST);
+        var config = new ModelConfig(
+                ModelConfig.Family.QWEN3, 1024, 192, 512, 6, 6, 2, 32, 1024, 1e-6,
+                new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
+        System.out.printf("model of %,d parameters%n", config.parameters());
+        for (int batch : new int[] {4, 16}) {
+            for (ScaleMode mode : ScaleMode.values()) compare(config, batch, 200, mode, rounds);
+        }
+    }
+
+    private static void compare(ModelConfig config, int batch, int length, ScaleMode mode, int rounds) {
+        SequencedMap<String, Tensor> teacher = Initialiser.random(config, 1);
+        SequencedMap<String, Tensor> plainLatents = Initialiser.random(config, 1);
+        SequencedMap<String, Tensor> quantisedLatents = Initialiser.random(config, 1);
+        var grids = new LinkedHashMap<String, Grid>();
+        var spec = new GridSpec(3, 64, false, ScaleType.BFLOAT16);
+        for (int layer = 0; layer < config.layers(); layer++) {
+            for (Linear linear : Linear.values()) {
+                String name = linear.weight(layer);
+                Scope.run(() -> grids.put(name, Grid.fit(spec, quantisedLatents.get(name), ClipSearch.NONE).copy()));
+            }
+        }
+        var random = new RandomStream(7);
+        var sequences = new ArrayList<TokenSequence>();
+        for (int i = 0; i < batch; i++) {
+            int[] ids = new int[length];
+            for (int t = 0; t < length; t++) ids[t] = random.nextInt(config.vocabularySize());
+            sequences.add(TokenSequence.all(ids));
+        }
+        var objective = new DistillationObjective(
+                _ -> sequences,
+                4,
+                ChunkedHead.chunkFor(config.vocabularySize()),
+                new Decoder(config, new Weights(teacher)),
+                new Divergence.ForwardKl(),
+                1);
+        var options = new Student.Options(ScalarType.Float, false, Set.of());
+        try (var plain = new Student(config, plainLatents, options);
+                var quantised = new Student(
+                        config, quantisedLatents, new Student.Quantisation(grids, mode, MaskRule.HALF_STEP), options)) {
+            seconds(plain, objective);
+            seconds(quantised, objective);
+            double plainTime = Double.MAX_VALUE;
+            double quantisedTime = Double.MAX_VALUE;
+            for (int round = 0; round < rounds; round++) {
+                plainTime = Math.min(plainTime, seconds(plain, objective));
+                quantisedTime = Math.min(quantisedTime, seconds(quantised, objective));
+            }
+            System.out.printf(
+                    "%2d x %d tokens, %-7s scales: plain step %.1f ms, quantised step %.1f ms, relative speed %.3f (target 0.9)%n",
+                    batch, length, mode, plainTime * 1e3, quantisedTime * 1e3, plainTime / quantisedTime);
+        }
+        for (var latents : List.of(teacher, plainLatents, quantisedLatents)) latents.values().forEach(Tensor::close);
+        grids.values().forEach(Grid::close);
+    }
+
+    /// Processor time of this thread (one thread an operation) in the fastest of a few steps: other work on the machine only adds to it.
+    private static double seconds(Student student, DistillationObjective objective) {
+        var groups = new ArrayList<Adam.Group>();
+        groups.add(new Adam.Group(1e-6, student.parameters()));
+        if (!student.scales().isEmpty()) groups.add(new Adam.Group(1e-6, student.scales()));
+        double[] best = {Double.MAX_VALUE};
+        double[] last = {processorSeconds()};
+        try (var adam = new Adam(Adam.Settings.DEFAULT, groups)) {
+            new Trainer(student, objective, adam, new Schedule(0, STEPS_PER_ROUND, 1), 1)
+                    .run(_ -> {
+                        double now = processorSeconds();
+                        best[0] = Math.min(best[0], now - last[0]);
+                        last[0] = now;
+                    });
+        }
+        return best[0];
+    }
+
+    private static double processorSeconds() {
+        return ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() * 1e-9;
+    }
+}
