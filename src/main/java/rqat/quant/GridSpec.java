@@ -16,9 +16,9 @@ public record GridSpec(int bits, int groupSize, boolean symmetric, ScaleType sca
 
     /// Checks the ranges.
     public GridSpec {
-        if (bits < 2 || bits > 8) throw new IllegalArgumentException("%d bits; expected 2 to 8".formatted(bits));
+        if (bits < 2 || bits > 8) throw new IllegalArgumentException("bits is %d; expected 2 to 8".formatted(bits));
         if (groupSize < 0) {
-            throw new IllegalArgumentException("a group size of %d; expected columns per group, or 0 for whole rows".formatted(groupSize));
+            throw new IllegalArgumentException("groupSize is %d; expected columns per group, or 0 for whole rows".formatted(groupSize));
         }
     }
 

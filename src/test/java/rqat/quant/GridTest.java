@@ -212,7 +212,7 @@ class GridTest {
                         .isEqualTo(Failure.Kind.BAD_FILE);
             }
             assertThatThrownBy(() -> new GridSpec(9, 128, true, ScaleType.FLOAT32)).hasMessageContaining("2 to 8");
-            assertThatThrownBy(() -> new GridSpec(4, -1, true, ScaleType.FLOAT32)).hasMessageContaining("group size");
+            assertThatThrownBy(() -> new GridSpec(4, -1, true, ScaleType.FLOAT32)).hasMessageContaining("groupSize");
         });
     }
 

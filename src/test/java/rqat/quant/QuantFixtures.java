@@ -8,16 +8,14 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.Assumptions;
-import rqat.io.DataType;
-import rqat.io.HostTensor;
+import rqat.Fixtures;
 import rqat.io.SafetensorsFile;
+import rqat.tensor.HostTensors;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.JsonNode;
@@ -30,9 +28,7 @@ final class QuantFixtures {
     private QuantFixtures() {}
 
     static Path folder() {
-        Path folder = Path.of(System.getProperty("rqat.fixtures", "")).resolve("quant");
-        Assumptions.assumeTrue(Files.isDirectory(folder), "no fixtures at " + folder);
-        return folder;
+        return Fixtures.path("quant");
     }
 
     static JsonNode json(String name) {
@@ -47,20 +43,9 @@ final class QuantFixtures {
     static Map<String, Tensor> tensors(String name) {
         Map<String, Tensor> result = new LinkedHashMap<>();
         try (SafetensorsFile file = SafetensorsFile.open(folder().resolve(name))) {
-            file.tensors().forEach((key, tensor) -> result.put(key, tensor(tensor)));
+            file.tensors().forEach((key, tensor) -> result.put(key, HostTensors.toTensor(tensor)));
         }
         return result;
-    }
-
-    private static Tensor tensor(HostTensor tensor) {
-        ScalarType type = switch (tensor.type()) {
-            case F32 -> ScalarType.Float;
-            case BF16 -> ScalarType.BFloat16;
-            case I8 -> ScalarType.Char;
-            case I32 -> ScalarType.Int;
-            case DataType other -> throw new AssertionError(other);
-        };
-        return Tensors.copyIn(tensor.data(), type, tensor.shape());
     }
 
     /// `w<bits>.<sym|asym>[.<minmax|mse>].<g<size>|row>` as a format.
@@ -103,9 +88,5 @@ final class QuantFixtures {
     static double largestDifference(Tensor a, Tensor b) {
         return Scope.get(() ->
                 Tensors.item(a.to(ScalarType.Double).sub(b.to(ScalarType.Double)).abs().max()));
-    }
-
-    static Set<String> names(JsonNode object) {
-        return Set.copyOf(object.propertyNames());
     }
 }
