@@ -1,0 +1,155 @@
+package rqat.quant;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import rqat.Failure;
+import rqat.model.Attention;
+import rqat.model.Decoder;
+import rqat.model.Linear;
+import rqat.model.ModelConfig;
+import rqat.model.Sites;
+import rqat.model.Weights;
+import rqat.tensor.Grad;
+import rqat.tensor.Scope;
+import rqat.tensor.Tensors;
+
+/// Runs calibration text through a model block by block and has each linear map replaced by its quantised version as soon as the statistics
+/// of its inputs are known. Within a block there are four stages, and each sees the quantised maps of the stages before it; the next block
+/// sees the outputs of the quantised one. Five passes over the text per block, activations of one block at a time.
+///
+/// Windows of equal length share a batch, so there is no padding that could count as input. The result depends on nothing but the arguments.
+public final class Calibration {
+    private static final int BATCH_TOKENS = 4096;
+
+    private Calibration() {}
+
+    /// Quantises one map.
+    @FunctionalInterface
+    public interface Solver {
+        /// The quantised weight `[R, C]` of `linear` in block `layer`, given the [Hessian] `[C, C]` (float64) of its inputs.
+        Tensor solve(int layer, Linear linear, Tensor hessian);
+    }
+
+    /// Maps of a block that share their inputs, in the order of the forward pass.
+    private enum Stage {
+        ATTENTION_INPUT(Linear.QUERY, Linear.KEY, Linear.VALUE),
+        ATTENTION_OUTPUT(Linear.OUTPUT),
+        MLP_INPUT(Linear.GATE, Linear.UP),
+        MLP_HIDDEN(Linear.DOWN);
+
+        private final List<Linear> linears;
+
+        Stage(Linear... linears) {
+            this.linears = List.of(linears);
+        }
+    }
+
+    /// Adds the inputs of one stage to its Hessian and changes nothing.
+    private record Observer(Stage stage, Hessian hessian) implements Sites {
+        private Tensor observe(Stage passed, Tensor x) {
+            if (passed == stage) hessian.add(x);
+            return x;
+        }
+
+        @Override
+        public Tensor attentionInput(int layer, Tensor x) {
+            return observe(Stage.ATTENTION_INPUT, x);
+        }
+
+        @Override
+        public Tensor attentionOutput(int layer, Tensor x) {
+            return observe(Stage.ATTENTION_OUTPUT, x);
+        }
+
+        @Override
+        public Tensor mlpInput(int layer, Tensor x) {
+            return observe(Stage.MLP_INPUT, x);
+        }
+
+        @Override
+        public Tensor mlpHidden(int layer, Tensor x) {
+            return observe(Stage.MLP_HIDDEN, x);
+        }
+    }
+
+    /// Calibrates all blocks.
+    ///
+    /// @param weights in the compute dtype; the maps' weights are overwritten with what `solver` returns
+    /// @param windows token ids, at least one window; their lengths may differ
+    /// @throws Failure USAGE when there is no window, one is empty or longer than the model's positions, or a token is not in the vocabulary
+    public static void run(ModelConfig config, Weights weights, int[][] windows, Solver solver) {
+        check(config, windows);
+        List<Tensor> states = new ArrayList<>();
+        try {
+            Grad.off(() -> {
+                for (int[][] batch : batches(windows)) states.add(Scope.own(() -> embed(config, weights, batch)));
+                for (int layer = 0; layer < config.layers(); layer++) {
+                    for (Stage stage : Stage.values()) quantise(config, weights, layer, stage, states, solver);
+                    int current = layer;
+                    Decoder decoder = new Decoder(config, weights);
+                    for (Tensor state : states) Scope.run(() -> state.copy_(block(decoder, current, state)));
+                }
+            });
+        } finally {
+            states.forEach(Tensor::close);
+        }
+    }
+
+    private static void quantise(
+            ModelConfig config, Weights weights, int layer, Stage stage, List<Tensor> states, Solver solver) {
+        try (Hessian hessian = new Hessian(config.inputs(stage.linears.getFirst()))) {
+            Decoder decoder = new Decoder(config, weights, new Observer(stage, hessian));
+            for (Tensor state : states) Scope.run(() -> block(decoder, layer, state));
+            Scope.run(() -> {
+                Tensor mean = hessian.mean();
+                for (Linear linear : stage.linears) {
+                    Scope.run(() -> weights.get(linear.weight(layer)).copy_(solver.solve(layer, linear, mean)));
+                }
+            });
+        }
+    }
+
+    private static Tensor block(Decoder decoder, int layer, Tensor state) {
+        Tensor positions = Tensors.range(0, state.size(1)).unsqueeze(0);
+        return decoder.block(layer, state, decoder.rotation(positions), Attention.CAUSAL);
+    }
+
+    private static Tensor embed(ModelConfig config, Weights weights, int[][] batch) {
+        int[] ids = Arrays.stream(batch).flatMapToInt(Arrays::stream).toArray();
+        return new Decoder(config, weights).embed(Tensors.of(ids, batch.length, batch[0].length));
+    }
+
+    /// Windows of equal length together, short ones first, at most [#BATCH_TOKENS] tokens in a batch of more than one.
+    private static List<int[][]> batches(int[][] windows) {
+        int[][] sorted = windows.clone();
+        Arrays.sort(sorted, Comparator.comparingInt(window -> window.length));
+        List<int[][]> batches = new ArrayList<>();
+        for (int from = 0, to; from < sorted.length; from = to) {
+            int length = sorted[from].length;
+            to = from + 1;
+            while (to < sorted.length && sorted[to].length == length && (to - from + 1) * length <= BATCH_TOKENS) to++;
+            batches.add(Arrays.copyOfRange(sorted, from, to));
+        }
+        return batches;
+    }
+
+    private static void check(ModelConfig config, int[][] windows) {
+        if (windows.length == 0) throw Failure.usage("calibration needs text: there is no window. Name a calibration file with some.");
+        for (int i = 0; i < windows.length; i++) {
+            int length = windows[i].length;
+            if (length == 0 || length > config.maxPositions()) {
+                throw Failure.usage("calibration window %d has %d tokens; expected 1 to %d (max_position_embeddings)"
+                        .formatted(i, length, config.maxPositions()));
+            }
+            for (int id : windows[i]) {
+                if (id < 0 || id >= config.vocabularySize()) {
+                    throw Failure.usage("calibration window %d holds token %d; the vocabulary has %d. Is it another model's tokenizer?"
+                            .formatted(i, id, config.vocabularySize()));
+                }
+            }
+        }
+    }
+}

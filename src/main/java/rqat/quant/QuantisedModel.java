@@ -1,0 +1,445 @@
+package rqat.quant;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.SequencedMap;
+import java.util.Set;
+import java.util.TreeMap;
+import org.bytedeco.pytorch.MemoryFormatOptional;
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
+import rqat.Failure;
+import rqat.io.AtomicFiles;
+import rqat.io.Checkpoint;
+import rqat.io.DataType;
+import rqat.io.HostTensor;
+import rqat.io.SafetensorsFile;
+import rqat.io.SafetensorsWriter;
+import rqat.io.TensorSource;
+import rqat.model.Linear;
+import rqat.model.ModelConfig;
+import rqat.model.ModelLoader;
+import rqat.model.Weights;
+import rqat.tensor.Grad;
+import rqat.tensor.HostTensors;
+import rqat.tensor.Scope;
+import rqat.tensor.Tensors;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.EnumNamingStrategies;
+import tools.jackson.databind.PropertyNamingStrategies;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/// A model in the form that is trained: float32 latents of every parameter, and grids that turn those of the quantised maps into the
+/// weights of the forward pass. Without grids it is a full-precision model. Owns its tensors.
+///
+/// # On disk
+///
+/// A Hugging Face model directory whose checkpoint holds the weights exactly as the forward pass uses them, in the compute dtype, so that
+/// any engine can load it. A quantised model has beside it, in `quantization/`:
+///
+///  - `quantization.json`: format version, method with its options, scale mode, mask rule, names of the quantised tensors, provenance
+///  - `codes.safetensors`: for each of them `NAME.codes` `[R, C]` and, if asymmetric, `NAME.zero` `[R, groups]`, both int8 (uint8 for asymmetric
+///    8 bits), and `NAME.scale` `[R, groups]`, float32
+///  - `latents.safetensors`: every parameter, float32, from which training continues and exporters take nothing
+///
+/// A full-precision model has its checkpoint only: saved in a narrower dtype it loses the latents' low bits.
+public final class QuantisedModel implements AutoCloseable {
+    private static final int FORMAT_VERSION = 1;
+    private static final String FOLDER = "quantization";
+    private static final String DESCRIPTION = "quantization.json";
+    private static final String CODES = "codes.safetensors";
+    private static final String LATENTS = "latents.safetensors";
+    private static final long MAXIMUM_DESCRIPTION_BYTES = 10_000_000;
+    /// What a model directory holds beside its weights; the configuration comes last, so that a directory with one is complete.
+    private static final List<String> COPIED = List.of(
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "tokenizer.model",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "vocab.json",
+            "merges.txt",
+            "chat_template.jinja",
+            "chat_template.json",
+            "generation_config.json",
+            "LICENSE",
+            "NOTICE",
+            "config.json");
+
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .enumNamingStrategy(EnumNamingStrategies.SNAKE_CASE)
+            .enable(
+                    DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES,
+                    DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
+                    DeserializationFeature.FAIL_ON_NULL_CREATOR_PROPERTIES,
+                    DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .enable(SerializationFeature.INDENT_OUTPUT)
+            .build();
+
+    /// `quantization.json`.
+    private record Description(
+            int formatVersion, Method method, ScaleMode scaleMode, MaskRule maskRule, List<String> tensors, Map<String, String> provenance) {}
+
+    private final ModelConfig config;
+    private final SequencedMap<String, Tensor> latents;
+    private final SequencedMap<String, Grid> grids;
+    private final @Nullable Method method;
+    private final Map<String, String> provenance;
+    private ScaleMode scaleMode;
+    private MaskRule maskRule;
+
+    /// A model made of these parts, which it takes over.
+    ///
+    /// @param latents float32, one for each of [ModelConfig#tensors]
+    /// @param grids   of the quantised maps, under the names of their weights; empty for a full-precision model
+    /// @param method  how the grids were found; null for a full-precision model
+    public QuantisedModel(
+            ModelConfig config,
+            SequencedMap<String, Tensor> latents,
+            SequencedMap<String, Grid> grids,
+            @Nullable Method method,
+            ScaleMode scaleMode,
+            MaskRule maskRule) {
+        this(config, latents, grids, method, scaleMode, maskRule, Map.of());
+    }
+
+    private QuantisedModel(
+            ModelConfig config,
+            SequencedMap<String, Tensor> latents,
+            SequencedMap<String, Grid> grids,
+            @Nullable Method method,
+            ScaleMode scaleMode,
+            MaskRule maskRule,
+            Map<String, String> provenance) {
+        if (grids.isEmpty() != (method == null)) throw new IllegalArgumentException("grids and method go together");
+        this.config = config;
+        this.latents = latents;
+        this.grids = grids;
+        this.method = method;
+        this.scaleMode = scaleMode;
+        this.maskRule = maskRule;
+        this.provenance = provenance;
+    }
+
+    /// The configuration.
+    public ModelConfig config() {
+        return config;
+    }
+
+    /// The float32 latents of every parameter, in the order of the forward pass. An optimiser changes them in place.
+    public SequencedMap<String, Tensor> latents() {
+        return Collections.unmodifiableSequencedMap(latents);
+    }
+
+    /// The grids of the quantised maps; empty for a full-precision model. Whoever learns scales writes them, rounded by
+    /// [ScaleType#round], into the grids' own tensors.
+    public SequencedMap<String, Grid> grids() {
+        return Collections.unmodifiableSequencedMap(grids);
+    }
+
+    /// How the grids were found; null for a full-precision model.
+    public @Nullable Method method() {
+        return method;
+    }
+
+    /// What happens to the scales in training.
+    public ScaleMode scaleMode() {
+        return scaleMode;
+    }
+
+    /// Changes the scale mode from the next projection on. LEARNED starts where STATIC is; DYNAMIC keeps the model only if its latents are
+    /// the original weights and their ranges were not searched.
+    public void scaleMode(ScaleMode scaleMode) {
+        this.scaleMode = scaleMode;
+    }
+
+    /// Where gradients pass to the latents.
+    public MaskRule maskRule() {
+        return maskRule;
+    }
+
+    /// Changes the mask rule.
+    public void maskRule(MaskRule maskRule) {
+        this.maskRule = maskRule;
+    }
+
+    /// What was written about the origin of this model when it was saved; empty for one made in memory.
+    public Map<String, String> provenance() {
+        return provenance;
+    }
+
+    /// The float32 values that the forward pass uses for parameter `name` (before they are rounded to its dtype), in the surrounding scope:
+    /// its latent, quantised if it has a grid. With dynamic scales the grid is refitted first. The latent itself when it has none.
+    public Tensor projected(String name) {
+        Tensor latent = latents.get(name);
+        Grid grid = grids.get(name);
+        if (grid == null) return latent;
+        if (scaleMode == ScaleMode.DYNAMIC) {
+            Grad.off(() -> Scope.run(() -> {
+                Grid fitted = Grid.fit(grid.spec(), latent, ClipSearch.NONE);
+                grid.scale().copy_(fitted.scale());
+                grid.zero().copy_(fitted.zero());
+            }));
+        }
+        return grid.fakeQuantise(latent);
+    }
+
+    /// Where the gradient of parameter `name` passes to its latent, boolean, in the surrounding scope; null when it passes everywhere
+    /// because the parameter is not quantised.
+    public @Nullable Tensor mask(String name) {
+        Grid grid = grids.get(name);
+        return grid == null ? null : grid.mask(latents.get(name), maskRule);
+    }
+
+    /// The weights of the forward pass in its dtype, for evaluation or sampling. The caller closes the tensors, none of which is shared with
+    /// this model.
+    public Weights weights(ScalarType compute) {
+        var weights = new LinkedHashMap<String, Tensor>();
+        Grad.off(() -> {
+            for (String name : latents.keySet()) {
+                weights.put(name, Scope.own(() -> projected(name).to(compute, false, true, new MemoryFormatOptional())));
+            }
+        });
+        return new Weights(weights);
+    }
+
+    @Override
+    public void close() {
+        latents.values().forEach(Tensor::close);
+        grids.values().forEach(Grid::close);
+    }
+
+    /// Writes the model.
+    ///
+    /// @param directory  created where missing; a checkpoint and a `quantization` folder in it are replaced
+    /// @param compute    dtype of the forward pass, Float or BFloat16
+    /// @param source     the model directory whose configuration and tokenizer files are copied unchanged
+    /// @param provenance where the model comes from, in the writer's own keys
+    /// @throws Failure FAILED when something cannot be written, BAD_FILE when a file of `source` cannot be read
+    public void save(Path directory, ScalarType compute, Path source, Map<String, String> provenance) {
+        Path folder = directory.resolve(FOLDER);
+        AtomicFiles.delete(folder);
+        var weights = new LinkedHashMap<String, TensorSource>();
+        var originals = new LinkedHashMap<String, TensorSource>();
+        latents.forEach((name, latent) -> {
+            long[] shape = Tensors.shape(latent);
+            weights.put(name, produced(compute, shape, () -> projected(name)));
+            originals.put(name, produced(ScalarType.Float, shape, () -> latent));
+        });
+        SafetensorsWriter.writeCheckpoint(
+                directory, weights, Map.of("format", "pt"), SafetensorsWriter.DEFAULT_MAXIMUM_SHARD_BYTES);
+        if (method != null) {
+            var codes = new LinkedHashMap<String, TensorSource>();
+            grids.forEach((name, grid) -> {
+                ScalarType type = grid.spec().codeType();
+                codes.put(name + ".codes", produced(type, Tensors.shape(latents.get(name)), () -> grid.codes(latents.get(name))));
+                codes.put(name + ".scale", produced(ScalarType.Float, Tensors.shape(grid.scale()), grid::scale));
+                if (!grid.spec().symmetric()) codes.put(name + ".zero", produced(type, Tensors.shape(grid.zero()), grid::zero));
+            });
+            SafetensorsWriter.write(folder.resolve(CODES), codes, Map.of());
+            SafetensorsWriter.write(folder.resolve(LATENTS), originals, Map.of());
+            Description description = new Description(
+                    FORMAT_VERSION, method, scaleMode, maskRule, List.copyOf(grids.keySet()), new TreeMap<>(provenance));
+            AtomicFiles.write(folder.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
+        }
+        for (String name : COPIED) {
+            Path file = source.resolve(name);
+            if (!Files.isRegularFile(file)) continue;
+            try {
+                AtomicFiles.write(directory.resolve(name), Files.readAllBytes(file));
+            } catch (IOException e) {
+                throw AtomicFiles.failure("read", file, e);
+            }
+        }
+    }
+
+    private static TensorSource produced(ScalarType type, long[] shape, java.util.function.Supplier<Tensor> values) {
+        return TensorSource.of(
+                HostTensors.dataType(type), shape, () -> Grad.off(() -> Scope.get(() -> HostTensors.toHost(values.get().to(type)))));
+    }
+
+    /// Reads a model directory, quantised or not.
+    ///
+    /// @throws Failure BAD_FILE when a file is missing or damaged, or when the files contradict each other: configuration, description,
+    ///                 codes, latents and the checkpoint must describe one model, bit for bit
+    public static QuantisedModel load(Path directory) {
+        ModelConfig config = ModelConfig.load(directory);
+        Path folder = directory.resolve(FOLDER);
+        if (Files.exists(folder)) return new Reader(directory, folder, config).read();
+        return new QuantisedModel(
+                config,
+                ModelLoader.load(directory, config, ScalarType.Float),
+                new LinkedHashMap<>(),
+                null,
+                ScaleMode.STATIC,
+                MaskRule.HALF_STEP);
+    }
+
+    /// One directory with a `quantization` folder.
+    private record Reader(Path directory, Path folder, ModelConfig config) {
+
+        QuantisedModel read() {
+            Description description = description();
+            var latents = new LinkedHashMap<String, Tensor>();
+            var grids = new LinkedHashMap<String, Grid>();
+            try {
+                readLatents(latents);
+                readGrids(description, latents, grids);
+                var model = new QuantisedModel(
+                        config,
+                        latents,
+                        grids,
+                        description.method(),
+                        description.scaleMode(),
+                        description.maskRule(),
+                        Collections.unmodifiableMap(description.provenance()));
+                checkWeights(model);
+                return model;
+            } catch (RuntimeException e) {
+                latents.values().forEach(Tensor::close);
+                grids.values().forEach(Grid::close);
+                throw e;
+            }
+        }
+
+        private Description description() {
+            Path file = folder.resolve(DESCRIPTION);
+            Description description;
+            try {
+                if (Files.size(file) > MAXIMUM_DESCRIPTION_BYTES) {
+                    throw Failure.badFile("%s: larger than %,d bytes, not a description of ours".formatted(file, MAXIMUM_DESCRIPTION_BYTES));
+                }
+                description = JSON.readValue(Files.readAllBytes(file), Description.class);
+            } catch (JacksonException e) {
+                String place = e.getLocation() == null ? "" : ":" + e.getLocation().getLineNr();
+                throw Failure.badFile("%s%s: %s".formatted(file, place, Failure.quote(e.getOriginalMessage())), e);
+            } catch (IOException e) {
+                throw AtomicFiles.failure("read", file, e);
+            }
+            if (description.formatVersion() != FORMAT_VERSION) {
+                throw Failure.badFile("%s: format_version is %d; this version reads %d. Use the version that wrote it, or quantise again."
+                        .formatted(file, description.formatVersion(), FORMAT_VERSION));
+            }
+            Set<String> maps = new LinkedHashSet<>();
+            for (int layer = 0; layer < config.layers(); layer++) {
+                for (Linear linear : Linear.values()) maps.add(linear.weight(layer));
+            }
+            if (description.tensors().isEmpty()) throw Failure.badFile(file + ": `tensors` is empty; expected the quantised weights");
+            Set<String> seen = new LinkedHashSet<>();
+            for (String name : description.tensors()) {
+                if (!maps.contains(name) || !seen.add(name)) {
+                    throw Failure.badFile("%s: `tensors` names %s; expected weights of linear maps, each once".formatted(file, Failure.quote(name)));
+                }
+            }
+            return description;
+        }
+
+        private void readLatents(SequencedMap<String, Tensor> latents) {
+            Path path = folder.resolve(LATENTS);
+            try (SafetensorsFile file = SafetensorsFile.open(path)) {
+                SequencedMap<String, long[]> shapes = config.tensors();
+                for (String name : file.tensors().keySet()) {
+                    if (!shapes.containsKey(name)) throw inconsistent(path, name, "is no tensor of the model that config.json describes");
+                }
+                shapes.forEach((name, shape) -> {
+                    Tensor latent = Scope.own(() -> read(file, name, DataType.F32, shape));
+                    latents.put(name, latent);
+                    if (!Scope.get(() -> latent.isfinite().all().item_bool())) {
+                        throw inconsistent(path, name, "holds NaN or infinite values");
+                    }
+                });
+            }
+        }
+
+        private void readGrids(Description description, Map<String, Tensor> latents, Map<String, Grid> grids) {
+            Path path = folder.resolve(CODES);
+            GridSpec spec = description.method().grid();
+            DataType codeType = HostTensors.dataType(spec.codeType());
+            try (SafetensorsFile file = SafetensorsFile.open(path)) {
+                int expected = description.tensors().size() * (spec.symmetric() ? 2 : 3);
+                if (file.tensors().size() != expected) {
+                    throw inconsistent(path, DESCRIPTION, "promises %d tensors; there are %d".formatted(expected, file.tensors().size()));
+                }
+                for (String name : description.tensors()) {
+                    Tensor latent = latents.get(name);
+                    long size = spec.groupColumns(latent.size(1));
+                    if (latent.size(1) % size != 0) {
+                        throw inconsistent(path, name, "has %d columns, which groups of %d do not divide".formatted(latent.size(1), size));
+                    }
+                    long[] groups = {latent.size(0), latent.size(1) / size};
+                    Scope.run(() -> {
+                        Tensor scale = read(file, name + ".scale", DataType.F32, groups);
+                        if (!spec.scaleType().round(scale).equal(scale)) {
+                            throw inconsistent(path, name + ".scale", "holds values that are no positive " + spec.scaleType() + " numbers");
+                        }
+                        Tensor zero = spec.symmetric()
+                                ? scale.mul(new Scalar(0.0))
+                                : read(file, name + ".zero", codeType, groups).to(ScalarType.Float);
+                        Tensor codes = read(file, name + ".codes", codeType, Tensors.shape(latent));
+                        checkRange(path, name + ".zero", zero, spec);
+                        checkRange(path, name + ".codes", codes, spec);
+                        Grid grid = new Grid(spec, scale, zero);
+                        grids.put(name, grid.copy());
+                        if (description.scaleMode() == ScaleMode.DYNAMIC) {
+                            Grid fitted = Grid.fit(spec, latent, ClipSearch.NONE);
+                            if (!fitted.scale().equal(scale) || !fitted.zero().equal(zero)) {
+                                throw inconsistent(path, name + ".scale", "is not what the latents of " + LATENTS + " give");
+                            }
+                        }
+                        if (!grid.codes(latent).equal(codes)) {
+                            throw inconsistent(path, name + ".codes", "is not what the latents of " + LATENTS + " give");
+                        }
+                    });
+                }
+            }
+        }
+
+        private void checkRange(Path path, String name, Tensor codes, GridSpec spec) {
+            double smallest = Tensors.item(codes.min()), largest = Tensors.item(codes.max());
+            if (smallest < spec.minimum() || largest > spec.maximum()) {
+                throw inconsistent(path, name, "holds values from %.0f to %.0f; expected %d to %d"
+                        .formatted(smallest, largest, spec.minimum(), spec.maximum()));
+            }
+        }
+
+        private void checkWeights(QuantisedModel model) {
+            try (Checkpoint checkpoint = Checkpoint.open(directory)) {
+                for (String name : model.latents().keySet()) {
+                    HostTensor stored = checkpoint.tensor(name);
+                    boolean same = Scope.get(() -> {
+                        Tensor weight = HostTensors.toTensor(stored);
+                        return model.projected(name).to(Tensors.type(weight)).equal(weight);
+                    });
+                    if (!same) throw inconsistent(directory, name, "in the checkpoint is not the quantised latent of " + folder.resolve(LATENTS));
+                }
+            }
+        }
+
+        private Tensor read(SafetensorsFile file, String name, DataType type, long[] shape) {
+            HostTensor tensor = file.tensors().get(name);
+            if (tensor == null) throw inconsistent(file.path(), name, "is missing");
+            if (tensor.type() != type || !Arrays.equals(tensor.shape(), shape)) {
+                throw inconsistent(file.path(), name, "is %s; expected %s %s".formatted(tensor, type, Arrays.toString(shape)));
+            }
+            return HostTensors.toTensor(tensor);
+        }
+
+        private Failure inconsistent(Path path, String name, String what) {
+            return Failure.badFile(("%s: %s %s. The directory is inconsistent: damaged, or put together from different runs. Write it again"
+                            + " with the stage that made it.")
+                    .formatted(path, Failure.quote(name), what));
+        }
+    }
+}
