@@ -5,12 +5,15 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /// A tokenizer.json of the Qwen kind, small enough to reason about: the 256 bytes (id = byte), a few
 /// merges, then `<s>` and `</s>` (special) and `<think>` (not special).
 final class TinyTokenizer {
+
+    static final JsonMapper JSON = new JsonMapper();
 
     static final List<String> MERGES = List.of("t h", "th e", "Ġ the", "a a", "aa aa", "i n", "Ġ a", "Ã ©", "1 2", "Ċ Ċ");
 
@@ -24,7 +27,7 @@ final class TinyTokenizer {
     private TinyTokenizer() {}
 
     static ObjectNode json() {
-        ObjectNode root = Fixtures.JSON.createObjectNode();
+        ObjectNode root = JSON.createObjectNode();
         root.put("version", "1.0").putNull("truncation").putNull("padding");
         ArrayNode added = root.putArray("added_tokens");
         added(added, BEGIN, "<s>", true);
@@ -71,7 +74,7 @@ final class TinyTokenizer {
 
     static Path write(Path directory, ObjectNode json) {
         try {
-            return Files.write(directory.resolve("tokenizer.json"), Fixtures.JSON.writeValueAsBytes(json));
+            return Files.write(directory.resolve("tokenizer.json"), JSON.writeValueAsBytes(json));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -357,7 +357,7 @@ class TokenizerTest {
                 ObjectNode json = TinyTokenizer.json();
                 int slash = place.lastIndexOf('/');
                 JsonNode parent = json.at(place.substring(0, slash));
-                JsonNode replacement = Fixtures.JSON.readTree(value);
+                JsonNode replacement = TinyTokenizer.JSON.readTree(value);
                 if (parent instanceof ArrayNode array) {
                     array.set(Integer.parseInt(place.substring(slash + 1)), replacement);
                 } else {

@@ -1,0 +1,88 @@
+package rqat.text;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import rqat.Property;
+import rqat.run.RandomStream;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/// Random texts and random ids through ours and through the Rust library, for the split expressions of the published families.
+class TokenizerReferenceTest {
+
+    private static final TokenizersLibrary RUST = TokenizersLibrary.LIB;
+
+    /// What texts are put together from: scripts, spaces, marks, added tokens and near misses of them.
+    private static final List<String> FRAGMENTS = List.of(
+            "the", " the", "aaaa", "I'll", "'S", "ſ", "12345", "½", "٣", " ", "  ", "\t", "\n", "\r\n", "\u00A0", "\u3000", "\u0085", "\u200B",
+            "é", "e\u0301", "\u0323", "\u1AC8\u094D", "\u0338", "Å", "ﬁ", "漢字", "かな", "한글", "각", "😀", "👩‍👧", "नमस्ते", "עברית", ".",
+            "!?", "://", "{\"a\": 1}", "\\frac{1}{2}", "<s>", "</s>", "<think>", "<thin", "</", "<", ">", "\0", "\uFEFF");
+
+    @TempDir
+    Path directory;
+
+    static Stream<Arguments> families() {
+        return Stream.of(
+                Arguments.of("qwen", "Isolated", false, TinyTokenizer.QWEN_SPLIT),
+                Arguments.of("llama 3", "Isolated", true, TinyTokenizer.QWEN_SPLIT.replace("|\\p{N}|", "|\\p{N}{1,3}|")),
+                Arguments.of("matches only", "Removed", false,
+                        "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s+"),
+                Arguments.of("upper and lower case", "Isolated", false,
+                        "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|\\p{N}{1,3}|[一-龥぀-ゟ゠-ヿ]+"));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("families")
+    void givesTheIdsAndTheTextOfTheRustLibrary(String name, String behavior, boolean ignoreMerges, String expression) {
+        ObjectNode json = TinyTokenizer.json();
+        ObjectNode split = (ObjectNode) json.at("/pre_tokenizer/pretokenizers/0");
+        split.put("behavior", behavior).put("invert", behavior.equals("Removed"));
+        ((ObjectNode) split.get("pattern")).put("Regex", expression);
+        ((ObjectNode) json.get("model")).put("ignore_merges", ignoreMerges);
+        // Every way in which an added token may be told to match.
+        ArrayNode added = (ArrayNode) json.get("added_tokens");
+        for (String content : List.of("the!", "é<", "12345", "aaa")) {
+            int index = added.size();
+            added.addObject().put("id", TinyTokenizer.BEGIN + index).put("content", content).put("special", index % 2 == 0)
+                    .put("normalized", index % 2 == 0).put("single_word", index == 5).put("lstrip", index == 3).put("rstrip", index == 4);
+        }
+        TinyTokenizer.write(directory, json);
+        Tokenizer ours = Tokenizer.load(directory);
+        LibUtils.checkStatus();
+        long theirs = RUST.createTokenizerFromString(json.toString());
+        try {
+            Property.forAll(400, random -> check(ours, theirs, random));
+        } finally {
+            RUST.deleteTokenizer(theirs);
+        }
+    }
+
+    private static void check(Tokenizer ours, long theirs, RandomStream random) {
+        StringBuilder text = new StringBuilder();
+        for (int i = random.nextInt(30); i >= 0; i--) {
+            text.append(FRAGMENTS.get(random.nextInt(FRAGMENTS.size())));
+        }
+        long encoding = RUST.encode(theirs, text.toString(), false);
+        long[] expected = RUST.getTokenIds(encoding);
+        RUST.deleteEncoding(encoding);
+        int[] ids = ours.encode(text.toString());
+        assertThat(Arrays.stream(ids).asLongStream().toArray()).as("ids of '%s'", text).containsExactly(expected);
+        assertThat(ours.encodeWithOffsets(text.toString()).ids()).containsExactly(ids);
+
+        int[] anyIds = new int[20];
+        Arrays.setAll(anyIds, _ -> random.nextInt(ours.size() + 5));
+        long[] longIds = Arrays.stream(anyIds).asLongStream().toArray();
+        assertThat(ours.decode(anyIds)).isEqualTo(RUST.decode(theirs, longIds, false));
+        assertThat(ours.decode(anyIds, true)).isEqualTo(RUST.decode(theirs, longIds, true));
+    }
+}
