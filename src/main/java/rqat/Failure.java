@@ -41,6 +41,11 @@ public final class Failure extends RuntimeException {
     }
 
     /// The work was tried and failed.
+    public static Failure failed(String message) {
+        return new Failure(Kind.FAILED, message, null);
+    }
+
+    /// As [#failed(String)], keeping the cause for `--debug`.
     public static Failure failed(String message, Throwable cause) {
         return new Failure(Kind.FAILED, message, cause);
     }

@@ -62,7 +62,7 @@ public final class AtomicFiles {
         Path temporary = temporary(target);
         try {
             Files.createDirectories(parent(target));
-            requireSpace(target, expectedBytes);
+            requireSpace(parent(target), expectedBytes);
             try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING);
                     OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel), BUFFER_BYTES)) {
                 content.writeTo(out);
@@ -92,19 +92,36 @@ public final class AtomicFiles {
 
     /// Creates `directory`, which must not exist yet, with everything that `content` puts into it.
     public static void writeDirectory(Path directory, DirectoryContent content) {
+        writeDirectory(directory, 0, content);
+    }
+
+    /// As [#writeDirectory(Path, DirectoryContent)] where the size is known, see [#write(Path, long, Content)].
+    public static void writeDirectory(Path directory, long expectedBytes, DirectoryContent content) {
         Path target = directory.toAbsolutePath();
         Path temporary = temporary(target);
         try {
             delete(temporary);
             Files.createDirectories(temporary);
+            requireSpace(temporary, expectedBytes);
             content.writeTo(temporary);
             renameDirectory(temporary, target);
         } catch (IOException | UncheckedIOException e) {
             deleteQuietly(temporary);
-            throw failure("write", directory, 0, e instanceof UncheckedIOException u ? u.getCause() : (IOException) e);
+            throw failure("write", directory, expectedBytes, e instanceof UncheckedIOException u ? u.getCause() : (IOException) e);
         } catch (RuntimeException | Error e) {
             deleteQuietly(temporary);
             throw e;
+        }
+    }
+
+    /// Refuses to begin what cannot end: `directory`, which must exist, has less than `bytes` of room.
+    ///
+    /// @throws IOException worded as the operating system words a full disk
+    private static void requireSpace(Path directory, long bytes) throws IOException {
+        FileStore store = Files.getFileStore(directory);
+        // Some network file systems report nothing at all: a total of 0.
+        if (store.getTotalSpace() > 0 && store.getUsableSpace() < bytes) {
+            throw new IOException("no space left on device");
         }
     }
 
@@ -112,7 +129,7 @@ public final class AtomicFiles {
     public static void renameDirectory(Path from, Path to) {
         try {
             if (Files.exists(to, LinkOption.NOFOLLOW_LINKS)) {
-                throw Failure.failed("cannot rename %s to %s: the target exists; move it away".formatted(from, to), null);
+                throw Failure.failed("cannot rename %s to %s: the target exists; move it away".formatted(from, to));
             }
             try (var paths = Files.walk(from)) {
                 for (Path path : (Iterable<Path>) paths::iterator) {
@@ -159,7 +176,7 @@ public final class AtomicFiles {
 
     /// SHA-256 of a file's bytes, 64 lower-case hexadecimal digits.
     public static String sha256(Path file) {
-        MessageDigest digest = sha256();
+        MessageDigest digest = newSha256();
         try (InputStream in = Files.newInputStream(file)) {
             byte[] buffer = new byte[BUFFER_BYTES];
             for (int read; (read = in.read(buffer)) >= 0; ) {
@@ -173,7 +190,7 @@ public final class AtomicFiles {
 
     /// SHA-256 of a text in UTF-8, 64 lower-case hexadecimal digits.
     public static String sha256(String text) {
-        return HexFormat.of().formatHex(sha256().digest(text.getBytes(StandardCharsets.UTF_8)));
+        return HexFormat.of().formatHex(newSha256().digest(text.getBytes(StandardCharsets.UTF_8)));
     }
 
     /// What to tell the user about a failed access: `doing` is the verb (`read`, `write`, `rename`). A file that cannot be read is
@@ -215,14 +232,6 @@ public final class AtomicFiles {
         }
     }
 
-    private static void requireSpace(Path target, long expectedBytes) throws IOException {
-        FileStore store = Files.getFileStore(parent(target));
-        // Some network file systems report nothing at all: a total of 0.
-        if (store.getTotalSpace() > 0 && store.getUsableSpace() < expectedBytes) {
-            throw new IOException("no space left on device");
-        }
-    }
-
     private static void force(Path path) throws IOException {
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
             channel.force(true);
@@ -246,7 +255,7 @@ public final class AtomicFiles {
         }
     }
 
-    private static MessageDigest sha256() {
+    static MessageDigest newSha256() {
         try {
             return MessageDigest.getInstance("SHA-256");
         } catch (NoSuchAlgorithmException e) {

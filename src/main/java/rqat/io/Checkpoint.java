@@ -1,6 +1,5 @@
 package rqat.io;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,12 +10,7 @@ import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import rqat.Failure;
-import tools.jackson.core.JacksonException;
-import tools.jackson.core.StreamReadConstraints;
-import tools.jackson.core.StreamReadFeature;
-import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /// All tensors of a Hugging Face model directory, mapped: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
 ///
@@ -26,13 +20,6 @@ public final class Checkpoint implements AutoCloseable {
 
     static final String SINGLE_FILE = "model.safetensors";
     static final String INDEX_FILE = "model.safetensors.index.json";
-
-    private static final long MAXIMUM_INDEX_BYTES = 100_000_000;
-    private static final JsonMapper JSON = JsonMapper.builder(JsonFactory.builder()
-                    .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(16).build())
-                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-                    .build())
-            .build();
 
     private final Path directory;
     private final List<SafetensorsFile> files;
@@ -81,18 +68,7 @@ public final class Checkpoint implements AutoCloseable {
     }
 
     private static SortedMap<String, List<String>> readIndex(Path index) {
-        JsonNode weightMap;
-        try {
-            if (Files.size(index) > MAXIMUM_INDEX_BYTES) {
-                throw Failure.badFile("%s: has %,d bytes; expected at most %,d".formatted(index, Files.size(index), MAXIMUM_INDEX_BYTES));
-            }
-            weightMap = JSON.readTree(Files.readAllBytes(index)).path("weight_map");
-        } catch (JacksonException e) {
-            String place = e.getLocation() == null ? "" : ":%d:%d".formatted(e.getLocation().getLineNr(), e.getLocation().getColumnNr());
-            throw Failure.badFile("%s%s: not valid JSON: %s".formatted(index, place, Failure.quote(e.getOriginalMessage())), e);
-        } catch (IOException e) {
-            throw AtomicFiles.failure("read", index, e);
-        }
+        JsonNode weightMap = JsonFiles.read(index).path("weight_map");
         if (!weightMap.isObject() || weightMap.isEmpty()) {
             throw Failure.badFile(index + ": no `weight_map`; expected an object from tensor names to shard names");
         }

@@ -9,9 +9,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.DigestOutputStream;
+import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
@@ -38,17 +41,21 @@ public final class SafetensorsWriter {
 
     /// Creates or replaces one file.
     ///
+    /// @return SHA-256 of the bytes written, in hexadecimal: what a later [AtomicFiles#sha256(Path)] of the file must give
     /// @throws Failure of kind FAILED if it cannot be written, with the bytes needed and free when the disk is full
-    public static void write(Path file, Map<String, ? extends TensorSource> tensors, Map<String, String> metadata) {
+    public static String write(Path file, Map<String, ? extends TensorSource> tensors, Map<String, String> metadata) {
         List<Map.Entry<String, TensorSource>> ordered = ordered(tensors);
         byte[] header = header(ordered, metadata);
-        AtomicFiles.write(file, 8 + header.length + totalBytes(tensors), out -> {
+        MessageDigest digest = AtomicFiles.newSha256();
+        AtomicFiles.write(file, 8 + header.length + totalBytes(tensors), bytes -> {
+            OutputStream out = new DigestOutputStream(bytes, digest);
             out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length).array());
             out.write(header);
             for (Map.Entry<String, TensorSource> entry : ordered) {
                 writeTensor(out, entry.getKey(), entry.getValue());
             }
         });
+        return HexFormat.of().formatHex(digest.digest());
     }
 
     /// Makes the checkpoint of a model directory, replacing the one that is there: `model.safetensors` when the tensors fit
