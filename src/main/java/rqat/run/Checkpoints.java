@@ -67,7 +67,7 @@ public final class Checkpoints {
         AtomicFiles.writeDirectory(target, bytes, made -> {
             ObjectNode manifest = JsonNodeFactory.instance.objectNode().put("step", step).put("rqat", Manifest.VERSION);
             ObjectNode hashes = manifest.putObject("files");
-            files.forEach((name, tensors) -> {
+            new TreeMap<>(files).forEach((name, tensors) -> {
                 requirePlain(name);
                 hashes.put(name + TENSORS, SafetensorsWriter.write(made.resolve(name + TENSORS), tensors, Map.of()));
             });

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -125,7 +127,7 @@ class AtomicFilesTest {
         assertThat(directory.resolve("d/e")).isDirectory();
         assertFailure(Failure.Kind.BAD_FILE, () -> AtomicFiles.sha256(directory.resolve("gone")), "cannot read", "no such file or directory: ");
         assertFailure(Failure.Kind.FAILED, () -> {
-            throw AtomicFiles.failure("write", file, new java.nio.file.AccessDeniedException("/x"));
+            throw AtomicFiles.failure("write", file, new AccessDeniedException("/x"));
         }, "cannot write " + file + ": permission denied: /x");
     }
 
@@ -162,7 +164,7 @@ class AtomicFilesTest {
     @Test
     void hashesAreSha256() throws IOException {
         assertThat(AtomicFiles.sha256("abc")).isEqualTo("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        Path file = Files.write(directory.resolve("a"), "a".repeat(1_000_000).getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        Path file = Files.write(directory.resolve("a"), "a".repeat(1_000_000).getBytes(StandardCharsets.US_ASCII));
         assertThat(AtomicFiles.sha256(file)).isEqualTo("cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
         String written = SafetensorsWriter.write(file, Map.of("w", HostTensor.ofInts(new long[] {3}, 1, 2, 3)), Map.of());
         assertThat(AtomicFiles.sha256(file)).isEqualTo(written);

@@ -6,17 +6,20 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.TreeMap;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -148,7 +151,7 @@ class SafetensorsTest {
         assertBadFile(() -> SafetensorsFile.open(file), file.toString(), message);
     }
 
-    private static void assertBadFile(org.assertj.core.api.ThrowableAssert.ThrowingCallable call, String... parts) {
+    private static void assertBadFile(ThrowingCallable call, String... parts) {
         assertThatThrownBy(call).isInstanceOfSatisfying(Failure.class, failure -> {
             assertThat(failure.kind()).isEqualTo(Failure.Kind.BAD_FILE);
             assertThat(failure.getMessage()).contains(parts).doesNotContain("\u001b");
@@ -188,8 +191,8 @@ class SafetensorsTest {
             byte[] bytes = Files.readAllBytes(file);
             int headerEnd = 8 + (int) ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong();
             byte[] corrupt = switch (random.nextInt(4)) {
-                case 0 -> java.util.Arrays.copyOf(bytes, random.nextInt(bytes.length));
-                case 1 -> java.util.Arrays.copyOf(bytes, bytes.length + 1 + random.nextInt(9));
+                case 0 -> Arrays.copyOf(bytes, random.nextInt(bytes.length));
+                case 1 -> Arrays.copyOf(bytes, bytes.length + 1 + random.nextInt(9));
                 case 2 -> flipped(bytes, random, headerEnd);
                 default -> replacedDigit(bytes, random, headerEnd);
             };
@@ -198,7 +201,7 @@ class SafetensorsTest {
                 try (SafetensorsFile read = SafetensorsFile.open(file)) {
                     long total = 0;
                     for (HostTensor tensor : read.tensors().values()) {
-                        assertThat(tensor.data().toArray(java.lang.foreign.ValueLayout.JAVA_BYTE)).hasSize((int) tensor.byteSize());
+                        assertThat(tensor.data().toArray(ValueLayout.JAVA_BYTE)).hasSize((int) tensor.byteSize());
                         total += tensor.byteSize();
                     }
                     assertThat(8 + ByteBuffer.wrap(corrupt).order(ByteOrder.LITTLE_ENDIAN).getLong() + total).isEqualTo(corrupt.length);

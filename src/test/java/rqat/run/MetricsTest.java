@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -151,7 +152,7 @@ class MetricsTest {
             events.write(5, Events.Kind.GATE, "mismatch 0.02 < 0.1");
             events.write(6, Events.Kind.CHECKPOINT, "saved");
         }
-        Files.writeString(file, "{\"step\":7,\"ki", java.nio.file.StandardOpenOption.APPEND);
+        Files.writeString(file, "{\"step\":7,\"ki", StandardOpenOption.APPEND);
         Events.truncateAfter(file, 5);
         try (Events events = Events.append(file)) {
             events.write(6, Events.Kind.NOTE, "again");
