@@ -43,8 +43,8 @@ public final class Checkpoint implements AutoCloseable {
         if (Files.exists(index)) {
             return openShards(directory, index);
         }
-        throw Failure.badFile("%s: %s; expected a model directory with %s or %s"
-                .formatted(directory, Files.isDirectory(directory) ? "no safetensors checkpoint in it" : "no such directory", SINGLE_FILE, INDEX_FILE));
+        String found = Files.isDirectory(directory) ? "no safetensors checkpoint in it" : "no such directory";
+        throw Failure.badFile("%s: %s; expected a model directory with %s or %s".formatted(directory, found, SINGLE_FILE, INDEX_FILE));
     }
 
     private static Checkpoint openShards(Path directory, Path index) {
@@ -90,14 +90,16 @@ public final class Checkpoint implements AutoCloseable {
         for (SafetensorsFile file : files) {
             String shard = file.path().getFileName().toString();
             for (String name : file.tensors().keySet()) {
-                if (!shard.equals(shardByName.get(name))) {
+                String listed = shardByName.get(name);
+                if (!shard.equals(listed)) {
                     throw Failure.badFile("%s: tensor %s is in shard %s; the index lists it %s"
-                            .formatted(index, Failure.quote(name), shard, shardByName.containsKey(name) ? "in " + shardByName.get(name) : "nowhere"));
+                            .formatted(index, Failure.quote(name), shard, listed == null ? "nowhere" : "in " + listed));
                 }
             }
             for (String name : namesByShard.getOrDefault(shard, List.of())) {
                 if (!file.tensors().containsKey(name)) {
-                    throw Failure.badFile("%s: tensor %s is not in shard %s, where the index lists it".formatted(index, Failure.quote(name), shard));
+                    throw Failure.badFile("%s: tensor %s is not in shard %s, where the index lists it"
+                            .formatted(index, Failure.quote(name), shard));
                 }
             }
         }
@@ -124,7 +126,8 @@ public final class Checkpoint implements AutoCloseable {
     public HostTensor tensor(String name) {
         HostTensor tensor = tensors.get(name);
         if (tensor == null) {
-            throw Failure.badFile("%s: no tensor %s among the %d of the checkpoint".formatted(directory, Failure.quote(name), tensors.size()));
+            throw Failure.badFile("%s: no tensor %s among the %d of the checkpoint"
+                    .formatted(directory, Failure.quote(name), tensors.size()));
         }
         return tensor;
     }

@@ -122,7 +122,8 @@ public record HostTensor(DataType type, long[] shape, MemorySegment data) implem
 
     private int exactInt(long value, int index) {
         if (value != (int) value) {
-            throw Failure.badFile("tensor I64 %s: element %d is %d, expected an integer of 32 bits".formatted(describe(shape), index, value));
+            throw Failure.badFile("tensor I64 %s: element %d is %d, expected an integer of 32 bits"
+                    .formatted(describe(shape), index, value));
         }
         return (int) value;
     }

@@ -7,6 +7,7 @@ import rqat.Failure;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.TokenStreamLocation;
 import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
@@ -53,7 +54,8 @@ public final class JsonFiles {
             }
             return node;
         } catch (JacksonException e) {
-            String place = e.getLocation() == null ? "" : ":%d:%d".formatted(line - 1 + e.getLocation().getLineNr(), e.getLocation().getColumnNr());
+            TokenStreamLocation location = e.getLocation();
+            String place = location == null ? "" : ":%d:%d".formatted(line - 1 + location.getLineNr(), location.getColumnNr());
             throw Failure.badFile("%s%s: not valid JSON: %s".formatted(name, place, Failure.quote(e.getOriginalMessage())), e);
         }
     }

@@ -127,7 +127,8 @@ public final class SafetensorsFile implements AutoCloseable {
                 }
             } catch (JacksonException e) {
                 String place = e.getLocation() == null ? "" : " at byte " + (8 + e.getLocation().getByteOffset());
-                throw Failure.badFile("%s: the header is not valid JSON%s: %s".formatted(path, place, Failure.quote(e.getOriginalMessage())), e);
+                throw Failure.badFile("%s: the header is not valid JSON%s: %s"
+                        .formatted(path, place, Failure.quote(e.getOriginalMessage())), e);
             }
             return new SafetensorsFile(path, arena, layOut(8 + headerBytes), metadata);
         }
@@ -189,7 +190,8 @@ public final class SafetensorsFile implements AutoCloseable {
                 }
             }
             if (type == null || shape == null || offsets == null) {
-                throw bad(name, "no %s; expected dtype, shape and data_offsets".formatted(type == null ? "dtype" : shape == null ? "shape" : "data_offsets"));
+                throw bad(name, "no %s; expected dtype, shape and data_offsets"
+                        .formatted(type == null ? "dtype" : shape == null ? "shape" : "data_offsets"));
             }
             return checked(name, type, shape, offsets);
         }
@@ -215,7 +217,8 @@ public final class SafetensorsFile implements AutoCloseable {
             require(parser, JsonToken.VALUE_STRING, name, "a string as dtype");
             String found = parser.getString();
             return DataType.named(found).orElseThrow(
-                    () -> bad(name, "dtype %s is not supported; expected one of %s".formatted(Failure.quote(found), Arrays.toString(DataType.values()))));
+                    () -> bad(name, "dtype %s is not supported; expected one of %s"
+                            .formatted(Failure.quote(found), Arrays.toString(DataType.values()))));
         }
 
         private long[] readNumbers(JsonParser parser, String name, String field) {
@@ -243,12 +246,15 @@ public final class SafetensorsFile implements AutoCloseable {
             long position = 0;
             for (Entry entry : entries) {
                 if (entry.begin != position) {
-                    throw bad(entry.name, "its bytes begin at %d; expected %d, where the tensor before it ends".formatted(entry.begin, position));
+                    throw bad(entry.name, "its bytes begin at %d; expected %d, where the tensor before it ends"
+                            .formatted(entry.begin, position));
                 }
                 if (entry.end > dataBytes) {
-                    throw bad(entry.name, "its bytes end at %d of the data section, which has only %d (a broken download?)".formatted(entry.end, dataBytes));
+                    throw bad(entry.name, "its bytes end at %d of the data section, which has only %d (a broken download?)"
+                            .formatted(entry.end, dataBytes));
                 }
-                tensors.put(entry.name, new HostTensor(entry.type, entry.shape, file.asSlice(dataStart + entry.begin, entry.end - entry.begin)));
+                tensors.put(entry.name, new HostTensor(entry.type, entry.shape,
+                        file.asSlice(dataStart + entry.begin, entry.end - entry.begin)));
                 position = entry.end;
             }
             if (position != dataBytes) {

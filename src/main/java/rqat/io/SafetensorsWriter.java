@@ -62,7 +62,8 @@ public final class SafetensorsWriter {
     /// `maximumShardBytes`, otherwise `model-00001-of-0000N.safetensors`... filled in ascending order of names, and their index.
     /// A single larger tensor gets a shard of its own. Each file appears whole; the set of them does not: a directory that must do so
     /// is written under another name ([AtomicFiles#writeDirectory]).
-    public static void writeCheckpoint(Path directory, Map<String, ? extends TensorSource> tensors, Map<String, String> metadata, long maximumShardBytes) {
+    public static void writeCheckpoint(
+            Path directory, Map<String, ? extends TensorSource> tensors, Map<String, String> metadata, long maximumShardBytes) {
         deleteCheckpoint(directory);
         List<SortedMap<String, TensorSource>> shards = shards(tensors, maximumShardBytes);
         if (shards.size() == 1) {
@@ -158,7 +159,8 @@ public final class SafetensorsWriter {
     private static void writeTensor(OutputStream out, String name, TensorSource source) throws IOException {
         HostTensor tensor = source.load();
         if (tensor.type() != source.type() || !Arrays.equals(tensor.shape(), source.shape())) {
-            throw new IllegalStateException("%s was announced as %s %s but produced as %s".formatted(name, source.type(), HostTensor.describe(source.shape()), tensor));
+            throw new IllegalStateException("%s was announced as %s %s but produced as %s"
+                    .formatted(name, source.type(), HostTensor.describe(source.shape()), tensor));
         }
         MemorySegment data = tensor.data();
         byte[] chunk = new byte[(int) Math.min(CHUNK_BYTES, data.byteSize())];

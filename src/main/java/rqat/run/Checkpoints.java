@@ -105,7 +105,8 @@ public final class Checkpoints {
             try {
                 return Optional.of(verify(entry.getKey(), entry.getValue()));
             } catch (Failure failure) {
-                warnings.accept("checkpoint of step %d is broken (%s); falling back to the one before it".formatted(entry.getKey(), failure.getMessage()));
+                warnings.accept("checkpoint of step %d is broken (%s); falling back to the one before it"
+                        .formatted(entry.getKey(), failure.getMessage()));
             }
         }
         return Optional.empty();
@@ -117,7 +118,8 @@ public final class Checkpoints {
             return steps;
         }
         try (Stream<Path> content = Files.list(directory)) {
-            content.filter(path -> path.getFileName().toString().matches(PREFIX + "[0-9]{8,18}")).forEach(path -> steps.put(Long.parseLong(path.getFileName().toString().substring(PREFIX.length())), path));
+            content.filter(path -> path.getFileName().toString().matches(PREFIX + "[0-9]{8,18}"))
+                    .forEach(path -> steps.put(Long.parseLong(path.getFileName().toString().substring(PREFIX.length())), path));
         } catch (IOException e) {
             throw AtomicFiles.failure("read", directory, e);
         }

@@ -79,7 +79,8 @@ sealed interface ConfigurationTree {
                 mapping.entries.forEach((key, value) -> object.set(key, value.toJson()));
                 yield object;
             }
-            case Sequence sequence -> JsonNodeFactory.instance.arrayNode().addAll(sequence.items.stream().map(ConfigurationTree::toJson).toList());
+            case Sequence sequence -> JsonNodeFactory.instance.arrayNode()
+                    .addAll(sequence.items.stream().map(ConfigurationTree::toJson).toList());
             case Scalar scalar -> scalar.value;
         };
     }
@@ -118,12 +119,14 @@ sealed interface ConfigurationTree {
 
     /// This tree with absent keys taken from the defaults. A mapping that says which variant it is takes those of that variant, from the
     /// default value or else from `sections` at its path.
-    default ConfigurationTree withDefaults(@Nullable ConfigurationTree defaults, String path, String pattern, Map<String, List<ConfigurationTree>> sections) {
+    default ConfigurationTree withDefaults(
+            @Nullable ConfigurationTree defaults, String path, String pattern, Map<String, List<ConfigurationTree>> sections) {
         return switch (this) {
             case Mapping mapping -> {
                 Mapping base = mapping.chooseDefaults(defaults, sections.getOrDefault(pattern, List.of()));
                 SequencedMap<String, ConfigurationTree> entries = new LinkedHashMap<>(base.entries);
-                mapping.entries.forEach((key, value) -> entries.put(key, value.withDefaults(base.entries.get(key), join(path, key), join(pattern, key), sections)));
+                mapping.entries.forEach((key, value) ->
+                        entries.put(key, value.withDefaults(base.entries.get(key), join(path, key), join(pattern, key), sections)));
                 yield new Mapping(entries, origin());
             }
             case Sequence sequence -> {
@@ -136,7 +139,7 @@ sealed interface ConfigurationTree {
             case Scalar scalar -> {
                 boolean mayBeNull = defaults instanceof Scalar(JsonNode value, _) && value.isNull();
                 if (scalar.value.isNull() && !mayBeNull) {
-                    throw Failure.usage("%s: `%s` has no value; give one, or remove the key".formatted(origin(), path));
+                    throw Failure.usage("%s: %s has no value; give one, or remove the key".formatted(origin(), Failure.quote(path)));
                 }
                 yield scalar;
             }
@@ -164,7 +167,8 @@ sealed interface ConfigurationTree {
             return mapping;
         }
         if (!(parent instanceof Scalar(JsonNode name, String origin) && name.isString())) {
-            throw Failure.usage("%s: `extends` is %s; expected the name of another file, relative to this one".formatted(parent.origin(), parent.describe()));
+            throw Failure.usage("%s: `extends` is %s; expected the name of another file, relative to this one"
+                    .formatted(parent.origin(), parent.describe()));
         }
         Path parentFile = file.resolveSibling(name.stringValue());
         if (!Files.isRegularFile(parentFile)) {
@@ -176,7 +180,8 @@ sealed interface ConfigurationTree {
     private static String text(Path file) {
         try {
             if (Files.size(file) > Configuration.MAXIMUM_BYTES) {
-                throw Failure.usage("%s: has %,d bytes; expected a configuration of at most %,d".formatted(file, Files.size(file), Configuration.MAXIMUM_BYTES));
+                throw Failure.usage("%s: has %,d bytes; expected a configuration of at most %,d"
+                        .formatted(file, Files.size(file), Configuration.MAXIMUM_BYTES));
             }
             String text = Files.readString(file);
             return text.startsWith("\ufeff") ? text.substring(1) : text;
@@ -221,7 +226,8 @@ sealed interface ConfigurationTree {
                 yield new Sequence(items, sequence.origin);
             }
             case Scalar scalar when !scalar.value.isNull() ->
-                throw Failure.usage("%s: `%s` is %s (%s); it has no keys".formatted(value.origin(), path, scalar.describe(), scalar.origin));
+                throw Failure.usage("%s: `%s` is %s (%s); it has no keys"
+                        .formatted(value.origin(), path, scalar.describe(), scalar.origin));
             case null, default -> {
                 SequencedMap<String, ConfigurationTree> entries = new LinkedHashMap<>();
                 entries.put(key, set(null, rest, join(path, key), value));
@@ -274,7 +280,8 @@ sealed interface ConfigurationTree {
                 return tree;
             } catch (JacksonException e) {
                 // SnakeYAML Engine adds indented lines with positions and excerpts of the text.
-                String message = String.valueOf(e.getOriginalMessage()).lines().filter(line -> !line.startsWith(" ")).collect(Collectors.joining(": "));
+                String message = String.valueOf(e.getOriginalMessage()).lines().filter(line -> !line.startsWith(" "))
+                        .collect(Collectors.joining(": "));
                 throw Failure.usage("%s: not valid YAML: %s".formatted(e.getLocation() == null ? origin : place(e.getLocation()), message));
             }
         }
@@ -288,7 +295,8 @@ sealed interface ConfigurationTree {
                 throw Failure.usage("%s: nested deeper than %d levels".formatted(origin, MAXIMUM_DEPTH));
             }
             if (parser.isCurrentAlias()) {
-                throw Failure.usage("%s: `*%s` is a YAML alias, which configurations do not have; repeat the value, or use `extends`".formatted(origin, parser.getString()));
+                throw Failure.usage("%s: %s is a YAML alias, which configurations do not have; repeat the value, or use `extends`"
+                        .formatted(origin, Failure.quote("*" + parser.getString())));
             }
             return switch (parser.currentToken()) {
                 case START_OBJECT -> readMapping(parser, origin, depth);
@@ -334,7 +342,8 @@ sealed interface ConfigurationTree {
                     }
                     yield nodes.numberNode(parser.getDoubleValue());
                 }
-                default -> throw Failure.usage("%s: found %s; expected a number, a text, true or false".formatted(origin, parser.currentToken()));
+                default -> throw Failure.usage("%s: found %s; expected a number, a text, true or false"
+                        .formatted(origin, parser.currentToken()));
             };
         }
     }

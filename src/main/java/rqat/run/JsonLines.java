@@ -36,7 +36,8 @@ final class JsonLines implements AutoCloseable {
             if (Files.exists(file)) {
                 keep(file, line -> true);
             }
-            return new JsonLines(file, FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.APPEND));
+            return new JsonLines(file, FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
+                    StandardOpenOption.APPEND));
         } catch (IOException e) {
             throw AtomicFiles.failure("write", file, e);
         }

@@ -34,7 +34,7 @@ public final class Manifest {
         ObjectNode machine = manifest.putObject("machine");
         machine.put("java", Runtime.version().toString());
         machine.put("vm", System.getProperty("java.vm.name"));
-        machine.put("os", "%s %s %s".formatted(System.getProperty("os.name"), System.getProperty("os.version"), System.getProperty("os.arch")));
+        machine.put("os", String.join(" ", System.getProperty("os.name"), System.getProperty("os.version"), System.getProperty("os.arch")));
         machine.put("cpu", processor());
         machine.put("cores", Runtime.getRuntime().availableProcessors());
         machine.put("heap_bytes", Runtime.getRuntime().maxMemory());
@@ -45,8 +45,8 @@ public final class Manifest {
         JsonFiles.write(file, manifest);
     }
 
-    /// One hash for an input: SHA-256 of a file's bytes; for a directory, of the lines `HASH  RELATIVE/PATH` of all files in it and below,
-    /// sorted by path, hidden ones left out (what `sha256sum` prints). Symbolic links to files count as files: model caches are made of them.
+    /// One hash for an input: SHA-256 of a file's bytes; for a directory, of the lines `HASH  RELATIVE/PATH` (as `sha256sum` prints them)
+    /// of all files in it and below, sorted by path, hidden ones left out. Symbolic links to files count: model caches are made of them.
     public static String sha256(Path input) {
         if (!Files.isDirectory(input)) {
             return AtomicFiles.sha256(input);
@@ -77,7 +77,10 @@ public final class Manifest {
 
     private static String processor() {
         try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
-            return lines.filter(line -> line.startsWith("model name")).map(line -> line.substring(line.indexOf(':') + 1).strip()).findFirst().orElse("unknown");
+            return lines.filter(line -> line.startsWith("model name"))
+                    .map(line -> line.substring(line.indexOf(':') + 1).strip())
+                    .findFirst()
+                    .orElse("unknown");
         } catch (IOException | UncheckedIOException e) {
             return "unknown";
         }

@@ -106,7 +106,8 @@ public final class Metrics implements AutoCloseable {
     static long step(JsonNode object, String place) {
         JsonNode step = object.path(STEP);
         if (!step.isIntegralNumber() || !step.canConvertToLong()) {
-            throw Failure.badFile("%s: `step` is %s; expected an integer".formatted(place, step.isMissingNode() ? "absent" : Failure.quote(step.toString())));
+            throw Failure.badFile("%s: `step` is %s; expected an integer"
+                    .formatted(place, step.isMissingNode() ? "absent" : Failure.quote(step.toString())));
         }
         return step.longValue();
     }
@@ -119,7 +120,8 @@ public final class Metrics implements AutoCloseable {
             case "NaN" -> Double.NaN;
             case "Infinity" -> Double.POSITIVE_INFINITY;
             case "-Infinity" -> Double.NEGATIVE_INFINITY;
-            default -> throw Failure.badFile("%s: %s is %s; expected a number".formatted(place, Failure.quote(name), Failure.quote(value.toString())));
+            default -> throw Failure.badFile("%s: %s is %s; expected a number"
+                    .formatted(place, Failure.quote(name), Failure.quote(value.toString())));
         };
     }
 

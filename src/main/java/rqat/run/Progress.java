@@ -81,8 +81,9 @@ public interface Progress {
 
         /// The display of standard error.
         public static Display ofStandardError() {
-            String columns = System.getenv().getOrDefault("COLUMNS", "");
-            return new Display(System.err, isTerminal(), columns.matches("[1-9][0-9]{1,3}") ? Integer.parseInt(columns) : DEFAULT_COLUMNS, System::nanoTime);
+            String given = System.getenv().getOrDefault("COLUMNS", "");
+            int columns = given.matches("[1-9][0-9]{1,3}") ? Integer.parseInt(given) : DEFAULT_COLUMNS;
+            return new Display(System.err, isTerminal(), columns, System::nanoTime);
         }
 
         private static boolean isTerminal() {
@@ -221,7 +222,7 @@ public interface Progress {
                 }
                 line.append(' ').append(unit);
                 if (rate > 0) {
-                    line.append("  ").append(String.format(Locale.ROOT, rate < 10 ? "%.2f" : "%,.0f", rate)).append(' ').append(unit).append("/s");
+                    line.append("  ").append(String.format(Locale.ROOT, rate < 10 ? "%.2f %s/s" : "%,.0f %s/s", rate, unit));
                 }
                 if (over) {
                     line.append("  in ").append(duration(seconds));

@@ -116,9 +116,10 @@ public sealed interface StageDirectory {
             Path file = out.resolve(entry.getKey());
             try {
                 long bytes = entry.getValue().path("bytes").asLong(-1);
-                if (!Files.isRegularFile(file) || Files.size(file) != bytes) {
+                String found = Files.isRegularFile(file) ? "has %,d bytes".formatted(Files.size(file)) : "is missing";
+                if (!found.equals("has %,d bytes".formatted(bytes))) {
                     throw Failure.badFile("%s: %s; expected %,d bytes as when the stage finished. Delete %s to run the stage again"
-                            .formatted(file, Files.isRegularFile(file) ? "has %,d bytes".formatted(Files.size(file)) : "is missing", bytes, out));
+                            .formatted(file, found, bytes, out));
                 }
             } catch (IOException e) {
                 throw AtomicFiles.failure("read", file, e);
@@ -136,7 +137,8 @@ public sealed interface StageDirectory {
         try {
             found = JsonFiles.read(directory.resolve(file));
         } catch (Failure failure) {
-            throw Failure.usage("%s; %s stays as it is. Choose another output directory, or move it away".formatted(failure.getMessage(), directory));
+            throw Failure.usage("%s; %s stays as it is. Choose another output directory, or move it away"
+                    .formatted(failure.getMessage(), directory));
         }
         if (!found.path("stage").isString() || !found.path("configuration").isObject()) {
             throw Failure.usage("%s does not say which stage made it; %s stays as it is. Choose another output directory, or move it away"
@@ -156,8 +158,10 @@ public sealed interface StageDirectory {
         collectDifferences("input", wanted.path("inputs"), found.path("inputs"), differences);
         if (!differences.isEmpty()) {
             int shown = Math.min(5, differences.size());
-            throw Failure.usage("%s was made with other settings: %s%s. Choose another output directory, move it away, or give the same settings"
-                    .formatted(directory, String.join("; ", differences.subList(0, shown)), shown < differences.size() ? "; and %d more".formatted(differences.size() - shown) : ""));
+            String more = shown < differences.size() ? "; and %d more".formatted(differences.size() - shown) : "";
+            throw Failure.usage("%s was made with other settings: %s%s. "
+                    .formatted(directory, String.join("; ", differences.subList(0, shown)), more)
+                    + "Choose another output directory, move it away, or give the same settings");
         }
     }
 
@@ -171,7 +175,7 @@ public sealed interface StageDirectory {
             keys.forEach(key -> collectDifferences(ConfigurationTree.join(path, key), wanted.get(key), found.get(key), differences));
             return;
         }
-        differences.add("`%s` is %s there and %s now".formatted(path, describe(found), describe(wanted)));
+        differences.add("%s is %s there and %s now".formatted(Failure.quote(path), describe(found), describe(wanted)));
     }
 
     private static String describe(@Nullable JsonNode value) {

@@ -81,8 +81,10 @@ class AtomicFilesTest {
         Assumptions.assumeTrue(Files.exists(device), "no /dev/full");
         Path file = directory.resolve("model.safetensors");
         Files.createSymbolicLink(directory.resolve(".model.safetensors.tmp"), device);
-        assertFailure(Failure.Kind.FAILED, () -> SafetensorsWriter.write(file, Map.of("w", HostTensor.ofFloats(new long[] {1000}, new float[1000])), Map.of()),
-                "cannot write " + file, "No space left on device", "4,072 bytes needed, ", " bytes free); free some space or choose another directory");
+        assertFailure(Failure.Kind.FAILED, () ->
+                SafetensorsWriter.write(file, Map.of("w", HostTensor.ofFloats(new long[] {1000}, new float[1000])), Map.of()),
+                "cannot write " + file, "No space left on device", "4,072 bytes needed, ",
+                        " bytes free); free some space or choose another directory");
         assertHolds();
         assertThat(Files.exists(device)).isTrue();
     }
@@ -94,8 +96,11 @@ class AtomicFilesTest {
         try {
             Path file = disk.resolve("f");
             AtomicFiles.write(file, "old");
-            assertFailure(Failure.Kind.FAILED, () -> AtomicFiles.write(file, out -> out.write(new byte[1 << 20])), "No space left on device", " bytes free)");
-            assertFailure(Failure.Kind.FAILED, () -> SafetensorsWriter.write(file, Map.of("w", HostTensor.ofBytes(DataType.U8, new long[] {300_000}, new byte[300_000])), Map.of()),
+            assertFailure(Failure.Kind.FAILED, () ->
+                    AtomicFiles.write(file, out -> out.write(new byte[1 << 20])), "No space left on device", " bytes free)");
+            assertFailure(Failure.Kind.FAILED, () ->
+                    SafetensorsWriter.write(file, Map.of("w", HostTensor.ofBytes(DataType.U8, new long[] {300_000}, new byte[300_000])),
+                    Map.of()),
                     "no space left on device (300,072 bytes needed, ", " bytes free)");
             assertFailure(Failure.Kind.FAILED, () -> AtomicFiles.writeDirectory(disk.resolve("d"), made -> {
                 AtomicFiles.write(made.resolve("a"), "fits");
@@ -123,9 +128,12 @@ class AtomicFilesTest {
     void whatCannotBeWrittenSaysWhy() throws IOException {
         Path file = Files.writeString(directory.resolve("file"), "");
         assertFailure(Failure.Kind.FAILED, () -> AtomicFiles.write(file.resolve("below"), "x"), "cannot write " + file.resolve("below"));
-        assertFailure(Failure.Kind.FAILED, () -> AtomicFiles.write(Files.createDirectories(directory.resolve("d/e")).getParent(), "x"), "cannot write " + directory.resolve("d"));
+        assertFailure(Failure.Kind.FAILED, () ->
+                AtomicFiles.write(Files.createDirectories(directory.resolve("d/e")).getParent(), "x"), "cannot write "
+                + directory.resolve("d"));
         assertThat(directory.resolve("d/e")).isDirectory();
-        assertFailure(Failure.Kind.BAD_FILE, () -> AtomicFiles.sha256(directory.resolve("gone")), "cannot read", "no such file or directory: ");
+        assertFailure(Failure.Kind.BAD_FILE, () ->
+                AtomicFiles.sha256(directory.resolve("gone")), "cannot read", "no such file or directory: ");
         assertFailure(Failure.Kind.FAILED, () -> {
             throw AtomicFiles.failure("write", file, new AccessDeniedException("/x"));
         }, "cannot write " + file + ": permission denied: /x");
@@ -178,7 +186,8 @@ class AtomicFilesTest {
         assertThat(JsonFiles.read(file)).isEqualTo(JsonFiles.normalised(object));
         assertThat(JsonFiles.read(file).toString()).isEqualTo("{\"a\":0.1,\"b\":5,\"ü\":\"\\\"\"}");
         for (String[] bad : new String[][] {
-            {"{\"a\":1,\n\"a\":2}", ":2:"}, {"{} {}", ":1:"}, {"", ":1: found nothing; expected JSON"}, {"[".repeat(1000), "not valid JSON"}, {"{\"a\":NaN}", ":1:"},
+            {"{\"a\":1,\n\"a\":2}", ":2:"}, {"{} {}", ":1:"}, {"", ":1: found nothing; expected JSON"},
+                    {"[".repeat(1000), "not valid JSON"}, {"{\"a\":NaN}", ":1:"},
             {"\u0000", "not valid JSON"}, {"{\"a\":1", "not valid JSON"}
         }) {
             Files.writeString(file, bad[0]);

@@ -84,7 +84,8 @@ class CheckpointTest {
 
     @Test
     void absentCheckpointsSayWhatIsExpected() {
-        assertBadFile(() -> Checkpoint.open(directory), "no safetensors checkpoint in it; expected a model directory with model.safetensors or");
+        assertBadFile(() -> Checkpoint.open(directory),
+                "no safetensors checkpoint in it; expected a model directory with model.safetensors or");
         assertBadFile(() -> Checkpoint.open(directory.resolve("gone")), "no such directory");
     }
 
@@ -99,13 +100,15 @@ class CheckpointTest {
     @Test
     void indexAndShardsMustAgree() throws IOException {
         Path index = directory.resolve("model.safetensors.index.json");
-        SafetensorsWriter.write(directory.resolve("a.safetensors"), Map.of("x", HostTensor.ofInts(new long[] {}, 1), "y", HostTensor.ofInts(new long[] {}, 2)), Map.of());
+        SafetensorsWriter.write(directory.resolve("a.safetensors"),
+                Map.of("x", HostTensor.ofInts(new long[] {}, 1), "y", HostTensor.ofInts(new long[] {}, 2)), Map.of());
         SafetensorsWriter.write(directory.resolve("b.safetensors"), Map.of("z", HostTensor.ofInts(new long[] {}, 3)), Map.of());
         Files.writeString(index, "{'weight_map':{'x':'a.safetensors','y':'b.safetensors','z':'b.safetensors'}}".replace('\'', '"'));
         assertBadFile(() -> Checkpoint.open(directory), "tensor `y` is in shard a.safetensors; the index lists it in b.safetensors");
         Files.writeString(index, "{'weight_map':{'x':'a.safetensors','z':'b.safetensors'}}".replace('\'', '"'));
         assertBadFile(() -> Checkpoint.open(directory), "tensor `y` is in shard a.safetensors; the index lists it nowhere");
-        Files.writeString(index, "{'weight_map':{'x':'a.safetensors','y':'a.safetensors','z':'b.safetensors','q':'b.safetensors'}}".replace('\'', '"'));
+        Files.writeString(index, "{'weight_map':{'x':'a.safetensors','y':'a.safetensors','z':'b.safetensors','q':'b.safetensors'}}"
+                .replace('\'', '"'));
         assertBadFile(() -> Checkpoint.open(directory), "tensor `q` is not in shard b.safetensors, where the index lists it");
         Files.writeString(index, "{'weight_map':{'x':'a.safetensors','y':'a.safetensors','z':'b.safetensors'}}".replace('\'', '"'));
         try (Checkpoint checkpoint = Checkpoint.open(directory)) {
@@ -114,7 +117,8 @@ class CheckpointTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"'../a.safetensors'", "'/etc/a.safetensors'", "'sub/a.safetensors'", "'..\\\\a.safetensors'", "'.a.safetensors'", "'a.bin'", "''", "7", "null", "['a.safetensors']",
+    @ValueSource(strings = {"'../a.safetensors'", "'/etc/a.safetensors'", "'sub/a.safetensors'", "'..\\\\a.safetensors'",
+            "'.a.safetensors'", "'a.bin'", "''", "7", "null", "['a.safetensors']",
         "'a\\u0000.safetensors'"})
     void shardNamesAreNamesOnly(String shard) throws IOException {
         Files.writeString(directory.resolve("model.safetensors.index.json"), "{'weight_map':{'x':%s}}".formatted(shard).replace('\'', '"'));

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -87,7 +88,8 @@ class SafetensorsTest {
     @Test
     void headerIsWhatTheFormatSays() throws IOException {
         Path file = directory.resolve("t");
-        SafetensorsWriter.write(file, Map.of("b", HostTensor.ofFloats(new long[] {2}, 1f, -2f), "a", HostTensor.ofBytes(DataType.U8, new long[] {1, 1}, (byte) 7),
+        SafetensorsWriter.write(file, Map.of("b", HostTensor.ofFloats(new long[] {2}, 1f, -2f), "a",
+                HostTensor.ofBytes(DataType.U8, new long[] {1, 1}, (byte) 7),
                 "c", HostTensor.ofInts(new long[] {}, 258)), Map.of("k", "v"));
         String json = "{\"__metadata__\":{\"k\":\"v\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
                 + "\"c\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[8,12]},\"a\":{\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[12,13]}}";
@@ -166,7 +168,8 @@ class SafetensorsTest {
         Files.write(file, new byte[0]);
         assertBadFile(() -> SafetensorsFile.open(file), "the file has 0 bytes; expected at least the 8 bytes");
         Files.write(file, new byte[] {1, 0, 0, 0, 0, 0, 0, 0});
-        assertBadFile(() -> SafetensorsFile.open(file), "the header length is 1 bytes; expected at most 100000000 and inside the file of 8 bytes");
+        assertBadFile(() -> SafetensorsFile.open(file),
+                "the header length is 1 bytes; expected at most 100000000 and inside the file of 8 bytes");
         Files.write(file, new byte[] {-1, -1, -1, -1, -1, -1, -1, -1, '{'});
         assertBadFile(() -> SafetensorsFile.open(file), "the header length is 18446744073709551615 bytes");
         Files.writeString(file, "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n");
@@ -208,7 +211,8 @@ class SafetensorsTest {
                 }
             });
             if (thrown != null) {
-                assertThat(thrown).isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.BAD_FILE));
+                assertThat(thrown).isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind())
+                        .isEqualTo(Failure.Kind.BAD_FILE));
                 assertThat(thrown).hasMessageContaining(file.toString());
             }
             if (corrupt.length != bytes.length) {
@@ -246,10 +250,28 @@ class SafetensorsTest {
         byte[] before = Files.readAllBytes(file);
 
         sources.put("z", TensorSource.of(DataType.F32, new long[] {2}, () -> HostTensor.ofFloats(new long[] {1}, 0f)));
-        assertThatThrownBy(() -> SafetensorsWriter.write(file, sources, Map.of())).isInstanceOf(IllegalStateException.class).hasMessageContaining("z was announced as F32 [2]");
+        assertThatThrownBy(() -> SafetensorsWriter.write(file, sources, Map.of())).isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("z was announced as F32 [2]");
         assertThat(Files.readAllBytes(file)).as("the old file stays").isEqualTo(before);
         try (var files = Files.list(directory)) {
             assertThat(files).as("no temporary file is left").containsExactly(file);
+        }
+    }
+
+    /// A sparse file: its 3 GiB take no room on the disk.
+    @Test
+    void tensorsMayLieBeyondTwoGigabytes() throws IOException {
+        long size = 3L << 30;
+        Path file = file("{\"a\":{\"dtype\":\"U8\",\"shape\":[%d],\"data_offsets\":[0,%d]},\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[%d,%d]}}"
+                .formatted(size, size, size, size + 2), 0);
+        try (RandomAccessFile sparse = new RandomAccessFile(file.toFile(), "rw")) {
+            sparse.seek(sparse.length() + size);
+            sparse.write(new byte[] {5, 6});
+        }
+        try (SafetensorsFile read = SafetensorsFile.open(file)) {
+            assertThat(read.tensors().get("a").elementCount()).isEqualTo(size);
+            assertThat(read.tensors().get("b").toInts()).containsExactly(5, 6);
+            assertThatThrownBy(() -> read.tensors().get("a").toInts()).hasMessageContaining("does not fit a Java array");
         }
     }
 
@@ -270,7 +292,8 @@ class SafetensorsTest {
         assertThat(HostTensor.ofBytes(DataType.BF16, new long[] {3}, bytes(0x3f80, 0xc000, 0x0001)).toFloats())
                 .containsExactly(1f, -2f, Float.intBitsToFloat(0x10000));
         ByteBuffer doubles = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putDouble(0.1).putDouble(-1e300);
-        assertThat(HostTensor.ofBytes(DataType.F64, new long[] {2}, doubles.array()).toFloats()).containsExactly(0.1f, Float.NEGATIVE_INFINITY);
+        assertThat(HostTensor.ofBytes(DataType.F64, new long[] {2}, doubles.array()).toFloats())
+                .containsExactly(0.1f, Float.NEGATIVE_INFINITY);
         assertThat(HostTensor.ofBytes(DataType.U8, new long[] {2}, (byte) 255, (byte) 1).toInts()).containsExactly(255, 1);
         assertThat(HostTensor.ofBytes(DataType.I8, new long[] {2}, (byte) 255, (byte) 1).toInts()).containsExactly(-1, 1);
         assertThat(HostTensor.ofBytes(DataType.I16, new long[] {2}, bytes(0x8000, 0x0102)).toInts()).containsExactly(-32768, 258);

@@ -38,7 +38,8 @@ class CheckpointsTest {
     }
 
     private static Map<String, Map<String, HostTensor>> tensors(long step) {
-        return Map.of("weights", Map.of("w", HostTensor.ofFloats(new long[] {2}, step, -step)), "optimiser", Map.of("m", HostTensor.ofLongs(new long[] {}, step)));
+        return Map.of("weights", Map.of("w", HostTensor.ofFloats(new long[] {2}, step, -step)), "optimiser",
+                Map.of("m", HostTensor.ofLongs(new long[] {}, step)));
     }
 
     private static void save(Checkpoints checkpoints, long step) {
@@ -153,14 +154,16 @@ class CheckpointsTest {
                 }
                 return HostTensor.ofLongs(new long[] {}, 1);
             });
-            assertThatThrownBy(() -> checkpoints.save(3, Map.of("weights", Map.of("a", source, "b", source, "c", source)), state(3))).hasMessage("stopped");
+            assertThatThrownBy(() -> checkpoints.save(3, Map.of("weights", Map.of("a", source, "b", source, "c", source)), state(3)))
+                    .hasMessage("stopped");
             assertThat(names()).isEqualTo(before);
             assertThat(latest()).contains(2L);
         }
         TensorSource huge = TensorSource.of(DataType.U8, new long[] {1L << 60}, () -> {
             throw new AssertionError("must not be asked for");
         });
-        assertThatThrownBy(() -> checkpoints.save(3, Map.of("weights", Map.of("a", huge)), state(3))).isInstanceOfSatisfying(Failure.class, failure -> {
+        assertThatThrownBy(() -> checkpoints.save(3, Map.of("weights", Map.of("a", huge)), state(3)))
+                .isInstanceOfSatisfying(Failure.class, failure -> {
             assertThat(failure.kind()).isEqualTo(Failure.Kind.FAILED);
             assertThat(failure).hasMessageContaining("no space left on device (1,152,921,504,606,846,976 bytes needed");
         });
@@ -174,7 +177,8 @@ class CheckpointsTest {
         save(new Checkpoints(directory), 1);
         Path manifest = directory.resolve("step-00000001/manifest.json");
         Path outside = Files.writeString(directory.resolve("outside.json"), "{}");
-        Files.writeString(manifest, Files.readString(manifest).replace("\"state.json\"", "\"../outside.json\" : \"%s\", \"state.json\"".formatted(AtomicFiles.sha256(outside))));
+        Files.writeString(manifest, Files.readString(manifest)
+                .replace("\"state.json\"", "\"../outside.json\" : \"%s\", \"state.json\"".formatted(AtomicFiles.sha256(outside))));
         assertThat(latest()).isEmpty();
         assertThat(warnings).first().asString().contains("`../outside.json` is missing");
     }

@@ -62,13 +62,15 @@ class ConfigurationTest {
 
     record Task(String name, int seeds) {}
 
-    record Recipe(String model, long seed, boolean fast, Weights weights, @Nullable Distil distil, List<String> stages, List<Task> tasks, @Nullable Path out) {
+    record Recipe(String model, long seed, boolean fast, Weights weights, @Nullable Distil distil, List<String> stages, List<Task> tasks,
+            @Nullable Path out) {
         boolean isQuick() {
             return fast;
         }
     }
 
-    record Defaults(long seed, boolean fast, Weights weights, @Nullable Distil distil, List<String> stages, List<Task> tasks, @Nullable Path out) {
+    record Defaults(long seed, boolean fast, Weights weights, @Nullable Distil distil, List<String> stages, List<Task> tasks,
+            @Nullable Path out) {
         static final Defaults VALUES = new Defaults(1, false, Gptq.DEFAULTS, null, List.of("quantize", "evaluate"), List.of(), null);
     }
 
@@ -108,17 +110,22 @@ class ConfigurationTest {
                   - {name: math, seeds: 1}
                 """, "seed=7", "distil.granularity=per_tensor", "tasks.0.seeds=5");
         assertThat(resolved.value()).isEqualTo(new Recipe("a/b", 7, false, new Gptq(2, 128, 0.01, true),
-                new Distil(100, new Optimiser(2e-6, 0.1), Granularity.PER_TENSOR), List.of("quantize"), List.of(new Task("gsm8k", 5), new Task("math", 1)), null));
+                new Distil(100, new Optimiser(2e-6, 0.1), Granularity.PER_TENSOR), List.of("quantize"),
+                        List.of(new Task("gsm8k", 5), new Task("math", 1)), null));
         String file = directory.resolve("recipe.yaml").toString();
         assertThat(resolved.origins()).isEqualTo(Map.ofEntries(
                 Map.entry("model", file + ":1:1"), Map.entry("seed", "--set seed=7"), Map.entry("fast", "default"),
-                Map.entry("weights.method", "default"), Map.entry("weights.bits", file + ":3:3"), Map.entry("weights.group_size", "default"),
+                Map.entry("weights.method", "default"), Map.entry("weights.bits", file + ":3:3"),
+                        Map.entry("weights.group_size", "default"),
                 Map.entry("weights.damping", "default"), Map.entry("weights.activation_order", "default"),
                 Map.entry("distil.steps", "default"), Map.entry("distil.optimiser.learning_rate", file + ":5:15"),
-                Map.entry("distil.optimiser.weight_decay", "default"), Map.entry("distil.granularity", "--set distil.granularity=per_tensor"),
-                Map.entry("stages", file + ":6:1"), Map.entry("tasks.0.name", file + ":8:5"), Map.entry("tasks.0.seeds", "--set tasks.0.seeds=5"),
+                Map.entry("distil.optimiser.weight_decay", "default"),
+                        Map.entry("distil.granularity", "--set distil.granularity=per_tensor"),
+                Map.entry("stages", file + ":6:1"), Map.entry("tasks.0.name", file + ":8:5"),
+                        Map.entry("tasks.0.seeds", "--set tasks.0.seeds=5"),
                 Map.entry("tasks.1.name", file + ":9:6"), Map.entry("tasks.1.seeds", file + ":9:18"), Map.entry("out", "default")));
-        assertThat(resolved.tree().toString()).isEqualTo("{\"model\":\"a/b\",\"seed\":7,\"fast\":false,\"weights\":{\"method\":\"gptq\",\"bits\":2,\"group_size\":128,"
+        assertThat(resolved.tree().toString())
+                .isEqualTo("{\"model\":\"a/b\",\"seed\":7,\"fast\":false,\"weights\":{\"method\":\"gptq\",\"bits\":2,\"group_size\":128,"
                 + "\"damping\":0.01,\"activation_order\":true},\"distil\":{\"steps\":100,\"optimiser\":{\"learning_rate\":2.0E-6,\"weight_decay\":0.1},"
                 + "\"granularity\":\"per_tensor\"},\"stages\":[\"quantize\"],\"tasks\":[{\"name\":\"gsm8k\",\"seeds\":5},{\"name\":\"math\",\"seeds\":1}],\"out\":null}");
     }
@@ -136,7 +143,8 @@ class ConfigurationTest {
         assertThat(load("model: x\nweights: {method: rtn, bits: 2}").value().weights()).isEqualTo(new Rtn(2, 128));
         assertThat(load("model: x", "weights.method=rtn", "weights.bits=2").value().weights()).isEqualTo(new Rtn(2, 128));
         assertThat(load("model: x\nweights: {method: gptq, damping: 0.5}").value().weights()).isEqualTo(new Gptq(3, 128, 0.5, true));
-        assertUsage(() -> load("model: x\nweights: {method: gptq, damping: 0.5}", "weights={method: rtn, damping: 1}"), "--set weights={method: rtn, damping: 1}: unknown key `damping` in `weights`");
+        assertUsage(() -> load("model: x\nweights: {method: gptq, damping: 0.5}", "weights={method: rtn, damping: 1}"),
+                "--set weights={method: rtn, damping: 1}: unknown key `damping` in `weights`");
     }
 
     @Test
@@ -145,8 +153,10 @@ class ConfigurationTest {
         file("base/grand.yaml", "model: x\nseed: 4\nstages: [a, b]\ndistil: {steps: 5, granularity: per_tensor}\nweights: {method: gptq, damping: 0.9}\n");
         file("base/parent.yaml", "extends: grand.yaml\nseed: 5\n");
         Resolved<Recipe> resolved = load("extends: base/parent.yaml\nstages: [c]\ndistil: {steps: 6}\nweights: {method: rtn}\n");
-        assertThat(resolved.value()).isEqualTo(new Recipe("x", 5, false, Rtn.DEFAULTS, new Distil(6, new Optimiser(1e-5, 0.1), Granularity.PER_TENSOR), List.of("c"), List.of(), null));
-        assertThat(resolved.origins()).containsEntry("model", directory.resolve("base/grand.yaml") + ":1:1").containsEntry("seed", directory.resolve("base/parent.yaml") + ":2:1");
+        assertThat(resolved.value()).isEqualTo(new Recipe("x", 5, false, Rtn.DEFAULTS,
+                new Distil(6, new Optimiser(1e-5, 0.1), Granularity.PER_TENSOR), List.of("c"), List.of(), null));
+        assertThat(resolved.origins()).containsEntry("model", directory.resolve("base/grand.yaml") + ":1:1")
+                .containsEntry("seed", directory.resolve("base/parent.yaml") + ":2:1");
         assertThat(load("extends: base/parent.yaml\ndistil: null\n").value().distil()).as("an optional section is switched off").isNull();
     }
 
@@ -185,8 +195,8 @@ class ConfigurationTest {
         "model: x;stages: quantize         | recipe.yaml:2:1: `stages` is the text `quantize`; expected a list",
         "model: x;stages: [a, 3]           | recipe.yaml:2:13: `stages.1` is `3`; expected text; put it in quotes",
         "model: x;weights: 3               | recipe.yaml:2:1: `weights` is `3`; expected a section with the key `method`",
-        "model: x;weights: {method: gpqt}  | recipe.yaml:2:11: `weights.method` is the text `gpqt` - did you mean `gptq`?; expected one of gptq, rtn",
-        "model: x;weights: {method: 3}     | recipe.yaml:2:11: `weights.method` is `3`",
+        "model: x;weights: {method: gpqt}  | recipe.yaml:2:11: `method` in `weights` is the text `gpqt` - did you mean `gptq`?; expected one of gptq, rtn",
+        "model: x;weights: {method: 3}     | recipe.yaml:2:11: `method` in `weights` is `3`",
         "model: x;distil: 3                | recipe.yaml:2:1: `distil` is `3`; expected a section with the keys steps, optimiser, granularity",
         "model: x;distil: {optimiser: {learning_rate: x}} | recipe.yaml:2:22: `distil.optimiser.learning_rate` is the text `x`; expected a number",
         "model: x;distil: {granularity: per_gruop} | recipe.yaml:2:10: `distil.granularity` is the text `per_gruop`; expected one of per_tensor, per_group - did you mean `per_group`?",
@@ -249,7 +259,8 @@ class ConfigurationTest {
         }
         assertUsage(() -> load(bomb.toString()), "is a YAML alias");
         Files.write(directory.resolve("latin.yaml"), "model: caf\u00e9".getBytes(StandardCharsets.ISO_8859_1));
-        assertUsage(() -> Configuration.load(directory.resolve("latin.yaml"), List.of(), Defaults.VALUES, Recipe.class), "latin.yaml: not valid UTF-8 text");
+        assertUsage(() -> Configuration.load(directory.resolve("latin.yaml"), List.of(), Defaults.VALUES, Recipe.class),
+                "latin.yaml: not valid UTF-8 text");
         assertUsage(() -> Configuration.load(directory.resolve("gone.yaml"), List.of(), Defaults.VALUES, Recipe.class), "no such file");
         assertUsage(() -> Configuration.load(directory, List.of(), Defaults.VALUES, Recipe.class), "cannot read");
     }

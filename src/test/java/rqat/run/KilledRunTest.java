@@ -70,7 +70,8 @@ class KilledRunTest {
                     metrics.write(step, values);
                     if (step % 2 == 0) {
                         metrics.force();
-                        checkpoints.save(step, Map.of("weights", Map.of("w", tensor(weights))), JsonNodeFactory.instance.objectNode().put("random", random.position()));
+                        checkpoints.save(step, Map.of("weights", Map.of("w", tensor(weights))), JsonNodeFactory.instance.objectNode()
+                                .put("random", random.position()));
                     }
                 }
             }
@@ -84,7 +85,9 @@ class KilledRunTest {
     }
 
     private static Process start(Path out, Path log) throws IOException {
-        return new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", System.getProperty("java.class.path"), Run.class.getName(), out.toString())
+        return new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java")
+                .toString(), "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp", System.getProperty("java.class.path"), Run.class.getName(),
+                out.toString())
                 .redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile())).start();
     }
 
@@ -128,7 +131,8 @@ class KilledRunTest {
         assertThat(actual).extracting(Metrics.Row::step).isEqualTo(expected.stream().map(Metrics.Row::step).toList()).hasSize(STEPS);
         assertThat(actual).extracting(Metrics.Row::values).isEqualTo(expected.stream().map(Metrics.Row::values).toList());
         try (var files = Files.list(killed)) {
-            assertThat(files.map(path -> path.getFileName().toString())).containsExactlyInAnyOrder("metrics.jsonl", "model.safetensors", "stage.json");
+            assertThat(files.map(path -> path.getFileName().toString()))
+                    .containsExactlyInAnyOrder("metrics.jsonl", "model.safetensors", "stage.json");
         }
     }
 }

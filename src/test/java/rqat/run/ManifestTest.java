@@ -39,7 +39,8 @@ class ManifestTest {
 
     @Test
     void theVersionIsThatOfTheBuild() throws IOException {
-        assertThat(Files.readString(Path.of("pom.xml"))).containsPattern("<artifactId>rqat</artifactId>\\s*<version>" + Manifest.VERSION + "(-SNAPSHOT)?</version>");
+        assertThat(Files.readString(Path.of("pom.xml")))
+                .containsPattern("<artifactId>rqat</artifactId>\\s*<version>" + Manifest.VERSION + "(-SNAPSHOT)?</version>");
     }
 
     @Test
@@ -56,6 +57,7 @@ class ManifestTest {
         assertThat(Manifest.sha256(input)).isEqualTo(AtomicFiles.sha256("%s  a\n%s  b\n%s  sub/c\n".formatted(abc, abc, empty)));
         assertThat(Manifest.sha256(Files.createSymbolicLink(directory.resolve("link"), input))).isEqualTo(Manifest.sha256(input));
         assertThat(Manifest.sha256(input.resolve("b"))).isEqualTo(abc);
-        assertThatThrownBy(() -> Manifest.sha256(directory.resolve("gone"))).isInstanceOf(Failure.class).hasMessageContaining("no such file");
+        assertThatThrownBy(() -> Manifest.sha256(directory.resolve("gone"))).isInstanceOf(Failure.class)
+                .hasMessageContaining("no such file");
     }
 }

@@ -49,13 +49,16 @@ class MetricsTest {
     void aStepIsALineWithTimesLast() throws IOException {
         Path file = directory.resolve("metrics.jsonl");
         try (Metrics metrics = Metrics.append(file)) {
-            metrics.write(3, values("time/step", 0.5, "z", 1, "a", 0.1f, "grad", Double.NaN, "max", Float.POSITIVE_INFINITY, "min", Double.NEGATIVE_INFINITY));
+            metrics.write(3, values("time/step", 0.5, "z", 1, "a", 0.1f, "grad", Double.NaN, "max", Float.POSITIVE_INFINITY, "min",
+                    Double.NEGATIVE_INFINITY));
             metrics.force();
         }
-        assertThat(Files.readString(file)).matches("\\Q{\"step\":3,\"z\":1,\"a\":0.10000000149011612,\"grad\":\"NaN\",\"max\":\"Infinity\",\"min\":\"-Infinity\",\"time/step\":0.5,\"time/at\":\\E[0-9.E]+}\n");
+        assertThat(Files.readString(file))
+                .matches("\\Q{\"step\":3,\"z\":1,\"a\":0.10000000149011612,\"grad\":\"NaN\",\"max\":\"Infinity\",\"min\":\"-Infinity\",\"time/step\":0.5,\"time/at\":\\E[0-9.E]+}\n");
         Metrics.Row row = Metrics.read(file).getFirst();
         assertThat(row.step()).isEqualTo(3);
-        assertThat(row.values()).isEqualTo(new LinkedHashMap<>(values("z", 1.0, "a", (double) 0.1f, "grad", Double.NaN, "max", Double.POSITIVE_INFINITY, "min", Double.NEGATIVE_INFINITY)));
+        assertThat(row.values()).isEqualTo(new LinkedHashMap<>(values("z", 1.0, "a", (double) 0.1f, "grad", Double.NaN, "max",
+                Double.POSITIVE_INFINITY, "min", Double.NEGATIVE_INFINITY)));
         assertThat(row.values().sequencedKeySet()).containsExactly("z", "a", "grad", "max", "min");
         assertThat(row.times().sequencedKeySet()).containsExactly("step", "at");
         assertThat(row.times().get("at")).isBetween(1.7e9, 1e10);
@@ -158,7 +161,8 @@ class MetricsTest {
             events.write(6, Events.Kind.NOTE, "again");
         }
         assertThat(Events.read(file)).extracting(Events.Event::step).containsExactly(0L, 5L, 6L);
-        assertThat(Events.read(file)).extracting(Events.Event::kind).containsExactly(Events.Kind.WARNING, Events.Kind.GATE, Events.Kind.NOTE);
+        assertThat(Events.read(file)).extracting(Events.Event::kind)
+                .containsExactly(Events.Kind.WARNING, Events.Kind.GATE, Events.Kind.NOTE);
         assertThat(Events.read(file).getFirst().text()).isEqualTo("teacher and student share a \"tokenizer\"\nnearly");
         Files.writeString(file, "{\"step\":1,\"kind\":\"riot\"}\n{}\n");
         assertBadFile(() -> Events.read(file), file + ":1: no event");

@@ -87,12 +87,14 @@ class ProgressTest {
         first.advance(14);
         seconds += 10;
         second.advance(50_000);
-        assertThat(screen()).containsExactly("quantise  [==========          ]  14/28 layers  0.70 layers/s  0:20 left", "evaluate  50,000 answers  2,500 answers/s");
+        assertThat(screen()).containsExactly("quantise  [==========          ]  14/28 layers  0.70 layers/s  0:20 left",
+                "evaluate  50,000 answers  2,500 answers/s");
         display.print("checkpoint of step 3 is broken");
         assertThat(screen().getFirst()).isEqualTo("checkpoint of step 3 is broken");
         assertThat(screen()).hasSize(3);
         first.done();
-        assertThat(screen()).containsExactly("checkpoint of step 3 is broken", "quantise  14/28 layers  0.70 layers/s  in 0:20", "evaluate  50,000 answers  2,500 answers/s");
+        assertThat(screen()).containsExactly("checkpoint of step 3 is broken", "quantise  14/28 layers  0.70 layers/s  in 0:20",
+                "evaluate  50,000 answers  2,500 answers/s");
         second.done();
         assertThat(screen()).last().isEqualTo("evaluate  50,000 answers  2,500 answers/s  in 0:20");
     }

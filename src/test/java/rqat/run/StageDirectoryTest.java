@@ -86,7 +86,8 @@ class StageDirectoryTest {
         assertThat(finished.stage().path("stage").stringValue()).isEqualTo("quantise");
         assertThat(finished.stage().path("configuration").toString()).isEqualTo("{\"bits\":3,\"rate\":0.1,\"tasks\":[\"a\"]}");
         assertThat(finished.stage().path("inputs").toString()).isEqualTo("{\"model\":\"ab12\"}");
-        assertThat(finished.stage().path("files").toString()).isEqualTo("{\"model.safetensors\":{\"bytes\":7,\"sha256\":\"%s\"},\"quantization/codes\":{\"bytes\":5,\"sha256\":\"%s\"}}"
+        assertThat(finished.stage().path("files").toString())
+                .isEqualTo("{\"model.safetensors\":{\"bytes\":7,\"sha256\":\"%s\"},\"quantization/codes\":{\"bytes\":5,\"sha256\":\"%s\"}}"
                 .formatted(AtomicFiles.sha256("weights"), AtomicFiles.sha256("codes")));
     }
 
@@ -105,11 +106,14 @@ class StageDirectoryTest {
     void otherSettingsAreRefusedWithTheKeysThatDiffer() throws IOException {
         JsonNode other = Configuration.toTree(new Settings(4, 0.2f, List.of("a", "b")));
         ((StageDirectory.Fresh) open()).work().close();
-        assertFailure(Failure.Kind.USAGE, () -> StageDirectory.open(out, "quantise", other, INPUTS), partial + " was made with other settings: `bits` is `3` there and `4` now; "
+        assertFailure(Failure.Kind.USAGE, () -> StageDirectory.open(out, "quantise", other, INPUTS), partial
+                + " was made with other settings: `bits` is `3` there and `4` now; "
                 + "`rate` is `0.1` there and `0.2` now; `tasks` is `[\"a\"]` there and `[\"a\",\"b\"]` now. Choose another output directory, move it away, or give the same settings");
-        assertFailure(Failure.Kind.USAGE, () -> StageDirectory.open(out, "distil", SETTINGS, INPUTS), partial + " was made by the stage `quantise`, not by distil");
+        assertFailure(Failure.Kind.USAGE, () -> StageDirectory.open(out, "distil", SETTINGS, INPUTS), partial
+                + " was made by the stage `quantise`, not by distil");
         ((StageDirectory.Resumable) open()).work().finish();
-        assertFailure(Failure.Kind.USAGE, () -> StageDirectory.open(out, "quantise", other, INPUTS), out + " was made with other settings: `bits` is `3` there");
+        assertFailure(Failure.Kind.USAGE, () -> StageDirectory.open(out, "quantise", other, INPUTS), out
+                + " was made with other settings: `bits` is `3` there");
         assertFailure(Failure.Kind.USAGE, () -> StageDirectory.open(out, "quantise", SETTINGS, Map.of("model", "cd34", "data", "ef")),
                 "`input.data` is absent there and `\"ef\"` now; `input.model` is `\"ab12\"` there and `\"cd34\"` now");
         assertThat(content()).containsExactly("out/stage.json");
@@ -120,7 +124,8 @@ class StageDirectoryTest {
         for (Path place : List.of(out, partial)) {
             Files.createDirectories(place);
             Files.writeString(place.resolve("thesis.tex"), "years of work");
-            assertFailure(Failure.Kind.USAGE, this::open, place + " exists, but no stage of rqat made it", "Choose another output directory, or move it away");
+            assertFailure(Failure.Kind.USAGE, this::open, place
+                    + " exists, but no stage of rqat made it", "Choose another output directory, or move it away");
             for (String bad : List.of("{", "{}", "[]", "{\"stage\":3}")) {
                 Files.writeString(place.resolve("stage.json"), bad);
                 assertFailure(Failure.Kind.USAGE, this::open, place + " stays as it is. Choose another output directory");
@@ -150,7 +155,8 @@ class StageDirectoryTest {
         Files.writeString(out.resolve("notes"), "other files may be added");
         assertThat(open()).isInstanceOf(StageDirectory.Finished.class);
         Files.writeString(out.resolve("model.safetensors"), "w");
-        assertFailure(Failure.Kind.BAD_FILE, this::open, out.resolve("model.safetensors") + ": has 1 bytes; expected 7 bytes as when the stage finished. Delete " + out);
+        assertFailure(Failure.Kind.BAD_FILE, this::open, out.resolve("model.safetensors")
+                + ": has 1 bytes; expected 7 bytes as when the stage finished. Delete " + out);
         Files.delete(out.resolve("model.safetensors"));
         assertFailure(Failure.Kind.BAD_FILE, this::open, out.resolve("model.safetensors") + ": is missing; expected 7 bytes");
     }
@@ -193,7 +199,8 @@ class StageDirectoryTest {
             }
             assertThat(Files.readAllBytes(out.resolve("stage.json"))).isEqualTo(stage);
             try (Stream<Path> paths = Files.walk(out)) {
-                assertThat(paths.filter(Files::isRegularFile).map(path -> out.relativize(path).toString())).containsExactlyInAnyOrder("model.safetensors", "quantization/codes", "stage.json");
+                assertThat(paths.filter(Files::isRegularFile).map(path -> out.relativize(path).toString()))
+                        .containsExactlyInAnyOrder("model.safetensors", "quantization/codes", "stage.json");
             }
             assertThat(partial).doesNotExist();
         }
@@ -226,7 +233,8 @@ class StageDirectoryTest {
     @Test
     void oneDirectoryHasOneProcess() throws IOException, InterruptedException {
         StageDirectory.Work work = ((StageDirectory.Fresh) open()).work();
-        String occupied = "another rqat process (number %d) is at work on %s; wait until it ends, or stop it".formatted(ProcessHandle.current().pid(), out);
+        String occupied = "another rqat process (number %d) is at work on %s; wait until it ends, or stop it"
+                .formatted(ProcessHandle.current().pid(), out);
         assertFailure(Failure.Kind.FAILED, this::open, occupied);
         assertFailure(Failure.Kind.FAILED, this::open, occupied);
         assertThat(other()).as("another process").contains(occupied);
@@ -240,7 +248,8 @@ class StageDirectoryTest {
 
     /// What another Java process sees.
     private String other() throws IOException, InterruptedException {
-        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"), Opener.class.getName(), out.toString())
+        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java")
+                .toString(), "-cp", System.getProperty("java.class.path"), Opener.class.getName(), out.toString())
                 .redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor(60, TimeUnit.SECONDS)).isTrue();

@@ -73,9 +73,11 @@ class TensorBoardWriterTest {
     @Test
     void everyStepIsAnEventOfScalars() throws IOException {
         Metrics.Row first = new Metrics.Row(1, new LinkedHashMap<>(Map.of("loss", 0.5)), new LinkedHashMap<>(Map.of("at", 1.75e9)));
-        Metrics.Row second = new Metrics.Row(300, new LinkedHashMap<>(Map.of("reward/mean", Double.NaN)), new LinkedHashMap<>(Map.of("at", 1.75e9 + 2, "step", 0.25)));
+        Metrics.Row second = new Metrics.Row(300, new LinkedHashMap<>(Map.of("reward/mean", Double.NaN)),
+                new LinkedHashMap<>(Map.of("at", 1.75e9 + 2, "step", 0.25)));
         TensorBoardWriter.write(directory, List.of(first, second));
-        ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(directory.resolve("events.out.tfevents.0.rqat"))).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer file = ByteBuffer.wrap(Files.readAllBytes(directory.resolve("events.out.tfevents.0.rqat")))
+                .order(ByteOrder.LITTLE_ENDIAN);
         List<List<Field>> events = new ArrayList<>();
         while (file.hasRemaining()) {
             byte[] length = new byte[8];
@@ -121,7 +123,8 @@ class TensorBoardWriterTest {
         Metrics.Row row = new Metrics.Row(1, new LinkedHashMap<>(Map.of("loss", 0.5)), new LinkedHashMap<>());
         TensorBoardWriter.write(directory.resolve("a"), List.of(row));
         TensorBoardWriter.write(directory.resolve("b"), List.of(row));
-        assertThat(Files.mismatch(directory.resolve("a/events.out.tfevents.0.rqat"), directory.resolve("b/events.out.tfevents.0.rqat"))).isEqualTo(-1);
+        assertThat(Files.mismatch(directory.resolve("a/events.out.tfevents.0.rqat"), directory.resolve("b/events.out.tfevents.0.rqat")))
+                .isEqualTo(-1);
         TensorBoardWriter.write(directory.resolve("c"), List.of());
     }
 }
