@@ -87,7 +87,7 @@ class CheckpointsTest {
     /// Every file of the newest checkpoint cut, changed, emptied or gone: the one before it is loaded, and the user hears of it.
     @Test
     void aDamagedCheckpointFallsBackToTheOneBefore() {
-        Property.forAll(150, random -> {
+        Property.forAll(40, random -> {
             AtomicFiles.delete(directory);
             Checkpoints checkpoints = new Checkpoints(directory);
             save(checkpoints, 1);
