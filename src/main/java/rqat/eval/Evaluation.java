@@ -7,10 +7,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Objects;
-import java.util.TreeSet;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
@@ -22,12 +21,12 @@ import rqat.generate.Sampling;
 import rqat.generate.Scorer;
 import rqat.generate.StopReason;
 import rqat.io.AtomicFiles;
+import rqat.io.JsonFiles;
+import rqat.run.Progress;
 import rqat.run.Seeds;
 import rqat.text.Tokenizer;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /// Puts tasks to a model and scores what comes back.
@@ -36,16 +35,16 @@ import tools.jackson.databind.json.JsonMapper;
 /// seed, task and example alone: it does not depend on which other examples are evaluated, on their order, or on an interruption.
 ///
 /// A *unit* is one task with one seed. Its samples are written when it is complete, to `units/TASK.seed-N.jsonl` (a choice has a single
-/// unit, `units/TASK.likelihood.jsonl`), and a unit whose file is there is read instead of sampled. `evaluation.json` holds the sampling
-/// settings, which a resumed evaluation must repeat; `scores.json` the results so far; `samples.jsonl`, written at the end, all units one
-/// after the other.
+/// unit, `units/TASK.likelihood.jsonl`), and a unit whose file is there is read instead of sampled. `scores.json` holds the results so far,
+/// `samples.jsonl`, written at the end, all units one after the other. Whoever chooses the directory sees to it that it belongs to one model
+/// and one sampling ([rqat.run.StageDirectory]); other examples or prompts are noticed here.
 public final class Evaluation {
     private final Generator generator;
     private final @Nullable Scorer scorer;
     private final Tokenizer tokenizer;
     private final Settings settings;
     private final Path directory;
-    private final Watcher watcher;
+    private final Progress progress;
 
     /// How to sample.
     ///
@@ -60,33 +59,23 @@ public final class Evaluation {
         }
     }
 
-    /// Hears how far a unit is, on the evaluating thread.
-    @FunctionalInterface
-    public interface Watcher {
-        /// Hears nothing.
-        Watcher NONE = (_, _, _, _) -> {};
-
-        /// `finished` of the `total` examples of a unit (`seed-42`, `likelihood`) are done.
-        void progress(Task task, String unit, int finished, int total);
-    }
-
     /// An evaluation that writes to `directory`.
     ///
     /// @param scorer needed by tasks that choose by log-likelihood; null when the backend has none
     public Evaluation(
-            Generator generator, @Nullable Scorer scorer, Tokenizer tokenizer, Settings settings, Path directory, Watcher watcher) {
+            Generator generator, @Nullable Scorer scorer, Tokenizer tokenizer, Settings settings, Path directory, Progress progress) {
         this.generator = generator;
         this.scorer = scorer;
         this.tokenizer = tokenizer;
         this.settings = settings;
         this.directory = directory;
-        this.watcher = watcher;
+        this.progress = progress;
     }
 
     /// Evaluates the tasks one after the other, reading what an earlier run completed.
     ///
-    /// @throws Failure USAGE when two tasks have one name, a task needs a scorer, or the directory holds an evaluation with other settings;
-    ///                 BAD_FILE when its files are damaged or are of other examples; INTERRUPTED between completions
+    /// @throws Failure USAGE when two tasks have one name, or a task needs a scorer; BAD_FILE when files of an earlier run are damaged or
+    ///                 are of other examples; INTERRUPTED between completions
     public List<TaskResult> run(List<Task> tasks) {
         if (tasks.stream().map(Task::name).distinct().count() < tasks.size()) {
             throw Failure.usage("tasks %s repeat a name".formatted(tasks.stream().map(Task::name).toList()));
@@ -99,7 +88,6 @@ public final class Evaluation {
                 }
             }
         }
-        claim();
         var results = new ArrayList<TaskResult>();
         var samples = new ArrayList<Sample>();
         for (Task task : tasks) {
@@ -124,15 +112,14 @@ public final class Evaluation {
                     return unanswered(task, seed, problem.id(), tokenizer.decode(prompts.get(i)), problem.gold());
                 })
                 .toList();
-        return resumed(task, unit, expected, () -> {
+        return resumed(task, unit, expected, done -> {
             List<Request> requests = IntStream.range(0, task.size())
                     .mapToObj(i -> new Request(prompts.get(i), sampleSeed(seed, task.name(), task.problems().get(i).id())))
                     .toList();
-            int[] finished = {0};
             List<Completion> completions = generator.generate(requests, settings.sampling, new Listener() {
                 @Override
                 public void completed(int request, Completion completion) {
-                    watcher.progress(task, unit, ++finished[0], task.size());
+                    done.advance(1);
                 }
             });
             return IntStream.range(0, task.size()).mapToObj(i -> scored(task, expected.get(i), completions.get(i))).toList();
@@ -145,11 +132,11 @@ public final class Evaluation {
                 .map(question -> unanswered(
                         task, null, question.id(), question.context(), question.options().get(question.answer())))
                 .toList();
-        return resumed(task, unit, expected, () -> {
+        return resumed(task, unit, expected, done -> {
             var samples = new ArrayList<Sample>();
             for (int i = 0; i < task.size(); i++) {
                 samples.add(chosen(task.questions().get(i), expected.get(i)));
-                watcher.progress(task, unit, i + 1, task.size());
+                done.advance(1);
             }
             return samples;
         });
@@ -219,16 +206,14 @@ public final class Evaluation {
                 options.get(best).length);
     }
 
-    private List<Sample> resumed(Task task, String unit, List<Sample> expected, java.util.function.Supplier<List<Sample>> maker) {
+    private List<Sample> resumed(Task task, String unit, List<Sample> expected, Function<Progress.Task, List<Sample>> sampler) {
         Path file = directory.resolve("units").resolve("%s.%s.jsonl".formatted(task.name(), unit));
-        if (Files.exists(file)) {
-            List<Sample> samples = read(file, expected);
-            watcher.progress(task, unit, samples.size(), samples.size());
+        if (Files.exists(file)) return read(file, expected);
+        try (Progress.Task done = progress.start(task.name() + " " + unit, task.size(), "samples")) {
+            List<Sample> samples = sampler.apply(done);
+            writeLines(file, samples);
             return samples;
         }
-        List<Sample> samples = maker.get();
-        writeLines(file, samples);
-        return samples;
     }
 
     private static void writeLines(Path file, List<Sample> samples) {
@@ -244,7 +229,7 @@ public final class Evaluation {
                 String place = "%s:%d".formatted(file, samples.size() + 1);
                 Sample sample;
                 try {
-                    sample = Sample.parse(line);
+                    sample = Sample.of(JsonFiles.parse(line.getBytes(StandardCharsets.UTF_8), file.toString(), samples.size() + 1));
                 } catch (IllegalArgumentException e) {
                     throw Failure.badFile("%s: %s. Delete the file to have the unit sampled again.".formatted(place, e.getMessage()), e);
                 }
@@ -273,34 +258,7 @@ public final class Evaluation {
                 && sample.gold().equals(expected.gold());
     }
 
-    /// Records the sampling settings, or checks that they are those recorded.
-    private void claim() {
-        Sampling sampling = settings.sampling;
-        var fields = new LinkedHashMap<String, Object>();
-        fields.put("temperature", sampling.temperature());
-        fields.put("top_p", sampling.topP());
-        fields.put("top_k", sampling.topK());
-        fields.put("max_new_tokens", sampling.maxNewTokens());
-        fields.put("stop_ids", new TreeSet<>(sampling.stopIds()));
-        Path file = directory.resolve("evaluation.json");
-        if (!Files.exists(file)) {
-            write(file, fields);
-            return;
-        }
-        JsonNode wanted = JsonMapper.shared().readTree(JsonMapper.shared().writeValueAsString(fields));
-        JsonNode found;
-        try {
-            found = JsonMapper.shared().readTree(Files.readString(file));
-        } catch (JacksonException | IOException e) {
-            throw Failure.badFile("%s: cannot be read as JSON. Evaluate into another directory.".formatted(file), e);
-        }
-        if (!found.equals(wanted)) {
-            throw Failure.usage("%s: this directory holds samples drawn with %s; now %s is asked for. Repeat the settings or choose another"
-                    .formatted(file, found, wanted) + " directory.");
-        }
-    }
-
     private static void write(Path file, Object value) {
-        AtomicFiles.write(file, JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(value) + "\n");
+        JsonFiles.write(file, JsonMapper.shared().valueToTree(value));
     }
 }

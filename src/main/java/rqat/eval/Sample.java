@@ -5,7 +5,6 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 import rqat.generate.StopReason;
 import rqat.verify.Reason;
-import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -56,14 +55,8 @@ public record Sample(
 
     /// The sample of a line that [#toJson] wrote.
     ///
-    /// @throws IllegalArgumentException saying what is wrong with the line
-    public static Sample parse(String line) {
-        JsonNode json;
-        try {
-            json = JsonMapper.shared().readTree(line);
-        } catch (JacksonException e) {
-            throw new IllegalArgumentException("not valid JSON: " + e.getOriginalMessage(), e);
-        }
+    /// @throws IllegalArgumentException saying which field is wrong
+    static Sample of(JsonNode json) {
         JsonNode seed = json.path("seed");
         JsonNode tokens = json.path("tokens");
         if (!(seed.isNull() || seed.isIntegralNumber() && seed.canConvertToLong())) throw bad("seed", "an integer or null", seed);
