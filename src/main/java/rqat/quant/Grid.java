@@ -48,6 +48,15 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
         })));
     }
 
+    /// Fits this grid anew, in place, to the full range of `weight [R, C]`: what dynamic scales do at every projection.
+    public void refit(Tensor weight) {
+        Grad.off(() -> Scope.run(() -> {
+            Grid fitted = fit(spec, weight, ClipSearch.NONE);
+            scale.copy_(fitted.scale);
+            zero.copy_(fitted.zero);
+        }));
+    }
+
     /// Codes of `weight [R, C]`, same shape, in the spec's code dtype.
     public Tensor codes(Tensor weight) {
         return quietly(() -> clipped(weight).to(spec.codeType()).view(Tensors.shape(weight)));

@@ -186,21 +186,8 @@ public final class QuantisedModel implements AutoCloseable {
         Tensor latent = latents.get(name);
         Grid grid = grids.get(name);
         if (grid == null) return latent;
-        if (scaleMode == ScaleMode.DYNAMIC) {
-            Grad.off(() -> Scope.run(() -> {
-                Grid fitted = Grid.fit(grid.spec(), latent, ClipSearch.NONE);
-                grid.scale().copy_(fitted.scale());
-                grid.zero().copy_(fitted.zero());
-            }));
-        }
+        if (scaleMode == ScaleMode.DYNAMIC) grid.refit(latent);
         return grid.fakeQuantise(latent);
-    }
-
-    /// Where the gradient of parameter `name` passes to its latent, boolean, in the surrounding scope; null when it passes everywhere
-    /// because the parameter is not quantised.
-    public @Nullable Tensor mask(String name) {
-        Grid grid = grids.get(name);
-        return grid == null ? null : grid.mask(latents.get(name), maskRule);
     }
 
     /// The weights of the forward pass in its dtype, for evaluation or sampling. The caller closes the tensors, none of which is shared with

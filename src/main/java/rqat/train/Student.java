@@ -16,7 +16,6 @@ import rqat.Failure;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
-import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
 import rqat.quant.MaskRule;
 import rqat.quant.ScaleMode;
@@ -215,11 +214,7 @@ public final class Student implements AutoCloseable {
         Grid grid = part.grid;
         switch (quantisation.scaleMode()) {
             case STATIC -> {}
-            case DYNAMIC -> {
-                Grid fitted = Grid.fit(grid.spec(), latent, ClipSearch.NONE);
-                grid.scale().copy_(fitted.scale());
-                grid.zero().copy_(fitted.zero());
-            }
+            case DYNAMIC -> grid.refit(latent);
             case LEARNED -> {
                 part.scale.value().clamp_min_(new Scalar(SMALLEST_SCALE));
                 grid.scale().copy_(grid.spec().scaleType().round(part.scale.value()));
