@@ -22,7 +22,17 @@ import rqat.Failure;
             "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 bad model or data file,",
             "4 a gate stopped the run, 5 interrupted but resumable."
         },
-        subcommands = {})
+        subcommands = {
+            RunCommand.class,
+            QuantizeCommand.class,
+            FineTuneCommand.class,
+            DistillCommand.class,
+            ReinforceCommand.class,
+            EvalCommand.class,
+            ScoreCommand.class,
+            ReportCommand.class,
+            PretrainCommand.class
+        })
 public final class Rqat implements Runnable {
     @Spec
     private CommandSpec spec;

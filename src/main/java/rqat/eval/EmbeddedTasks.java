@@ -27,7 +27,7 @@ public final class EmbeddedTasks {
     public static Task of(String name, Split split, int count) {
         if (name.equals("choice")) {
             return new Task.Choosing(name, WordProblems.choices(split, count, SEED).stream()
-                    .map(choice -> new Task.Question(choice.id(), choice.context(), choice.options(), choice.answer()))
+                    .map(choice -> new Task.Question(choice.id(), "<|im_start|>user\n" + choice.context(), choice.options(), choice.answer()))
                     .toList());
         }
         if (!NAMES.contains(name)) throw Failure.usage("there is no embedded task `%s`; there are %s".formatted(name, NAMES));

@@ -102,8 +102,8 @@ class GrpoObjectiveTest {
         float[][] after = new float[6][];
         float[] before = flat(latents);
 
-        new Trainer(student, objective, adam, new Schedule(0, 6, 1), Double.POSITIVE_INFINITY).run(line -> {
-            rewards.add((double) line.get("reward/mean"));
+        new Trainer(student, objective, adam, new Schedule(0, 6, 1), Double.POSITIVE_INFINITY).run(0, (_, line) -> {
+            rewards.add(line.get("reward/mean").doubleValue());
             after[rewards.size() - 1] = flat(latents);
         });
 
@@ -125,7 +125,7 @@ class GrpoObjectiveTest {
                 probabilities.add(Math.exp(score[0]));
             }
         });
-        new Trainer(student, objective, adam(student, 0.01), new Schedule(0, steps, 1), Double.POSITIVE_INFINITY).run(_ -> {});
+        new Trainer(student, objective, adam(student, 0.01), new Schedule(0, steps, 1), Double.POSITIVE_INFINITY).run(0, (_, _) -> {});
         return probabilities;
     }
 
@@ -367,7 +367,7 @@ class GrpoObjectiveTest {
         Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 5));
         var counts = new ArrayList<Long>();
         new Trainer(fixture.student, fixture.objective, adam(fixture.student, 1e-3), new Schedule(0, 5, 0), 1)
-                .run(_ -> counts.add(Pointer.totalCount()));
+                .run(0, (_, _) -> counts.add(Pointer.totalCount()));
 
         assertThat(counts).hasSize(5);
         assertThat(counts.subList(1, 5)).containsOnly(counts.get(1));

@@ -1,0 +1,91 @@
+package rqat.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.LongStream;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import rqat.eval.TaskResult;
+import rqat.recipe.Evaluate;
+import rqat.recipe.RunSettings;
+import rqat.recipe.Session;
+import rqat.run.Configuration;
+import rqat.run.Progress;
+import rqat.tensor.Torch;
+import tools.jackson.databind.json.JsonMapper;
+
+/// `rqat eval`.
+@Command(name = "eval", description = "Evaluate a model on benchmarks; resumes at the first missing unit.", mixinStandardHelpOptions = true)
+final class EvalCommand implements Callable<Integer> {
+    private static final long FIRST_SEED = 42;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Parameters(paramLabel = "MODEL", description = "Model directory, or `embedded`.")
+    private String model;
+
+    @Option(names = "--tasks", split = ",", paramLabel = "TASK", description = "Benchmarks: easy, medium, hard, choice.")
+    private List<String> tasks = new ArrayList<>();
+
+    @Option(names = "--seeds", paramLabel = "N", description = "Independent runs of every benchmark, with seeds 42, 43, ...")
+    private @Nullable Integer seeds;
+
+    @Option(names = "--out", paramLabel = "DIR", description = "Where samples and scores go (default: runs/eval/NAME).")
+    private @Nullable Path out;
+
+    @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Override a setting, for example evaluate.problems=100.")
+    private List<String> sets = new ArrayList<>();
+
+    @Option(names = "--json", description = "Print JSON.")
+    private boolean json;
+
+    @Override
+    public Integer call() {
+        if (!tasks.isEmpty()) sets.add("evaluate.tasks=" + tasks);
+        if (seeds != null) {
+            sets.add("evaluate.seeds=" + LongStream.range(FIRST_SEED, FIRST_SEED + seeds).boxed().toList());
+        }
+        RunSettings settings = Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class).value();
+        Torch.products(settings.products());
+        Path directory = Models.directory(model);
+        Path samples = out != null ? out : Path.of("runs", "eval", directory.toAbsolutePath().normalize().getFileName().toString());
+        var session = new Session(settings.seed(), Progress.Display.ofStandardError());
+        List<TaskResult> results =
+                Interruption.stopping(() -> Evaluate.run(session, settings.evaluate(), directory, samples));
+        Output.print(spec, json ? json(results) : table(results));
+        return 0;
+    }
+
+    private static String json(List<TaskResult> results) {
+        var fields = new LinkedHashMap<String, Object>();
+        results.forEach(result -> fields.put(result.task(), result.fields()));
+        return JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(fields);
+    }
+
+    private static String table(List<TaskResult> results) {
+        var text = new StringBuilder();
+        for (TaskResult result : results) {
+            text.append(String.format(
+                    Locale.ROOT,
+                    "%-10s %5.1f %%  ± %.1f   %d problems x %d seeds, %.1f %% truncated, %.1f %% without an answer, %.0f tokens%n",
+                    result.task(),
+                    100 * result.accuracy(),
+                    result.deviation() == null ? 0.0 : 100 * result.deviation(),
+                    result.examples(),
+                    result.accuracies().size(),
+                    100 * result.truncated(),
+                    100 * result.unextracted(),
+                    result.meanTokens()));
+        }
+        return text.toString();
+    }
+}

@@ -1,0 +1,24 @@
+package rqat.cli;
+
+import java.util.function.Supplier;
+import sun.misc.Signal;
+
+/// Ctrl-C and `kill` as an orderly stop: the working thread is interrupted, writes its checkpoint and ends with the exit code for
+/// "interrupted but resumable". A second signal ends the process at once.
+final class Interruption {
+    private Interruption() {}
+
+    /// Runs `work` so that a signal interrupts its thread.
+    static <T> T stopping(Supplier<T> work) {
+        Thread worker = Thread.currentThread();
+        for (String name : new String[] {"INT", "TERM"}) {
+            Signal signal = new Signal(name);
+            Signal.handle(signal, _ -> {
+                System.err.println("\nrqat: stopping at the next checkpoint; once more to stop at once");
+                Signal.handle(signal, sun.misc.SignalHandler.SIG_DFL);
+                worker.interrupt();
+            });
+        }
+        return work.get();
+    }
+}

@@ -1,0 +1,29 @@
+package rqat.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import rqat.Failure;
+
+/// Where models are.
+final class Models {
+    private static final String EMBEDDED = "embedded";
+
+    private Models() {}
+
+    /// The directory that a user means by `model`: a path, or `embedded` for the model that comes with the program.
+    static Path directory(String model) {
+        if (!model.equals(EMBEDDED)) {
+            Path directory = Path.of(model);
+            if (!Files.isDirectory(directory)) {
+                throw Failure.badFile("%s: no such directory; expected a Hugging Face model directory, or `%s`".formatted(model, EMBEDDED));
+            }
+            return directory;
+        }
+        // The launcher says where the program is; a build tool that starts us has it as its current directory.
+        Path directory = Path.of(System.getenv().getOrDefault("RQAT_HOME", "."), "models", EMBEDDED);
+        if (!Files.isDirectory(directory)) {
+            throw Failure.badFile("%s: the embedded model is not there; start rqat by its launcher script".formatted(directory));
+        }
+        return directory;
+    }
+}

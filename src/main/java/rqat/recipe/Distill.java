@@ -1,0 +1,77 @@
+package rqat.recipe;
+
+import java.nio.file.Path;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.model.Decoder;
+import rqat.model.ModelConfig;
+import rqat.model.ModelLoader;
+import rqat.model.Weights;
+import rqat.text.Tokenizer;
+import rqat.train.ChunkedHead;
+import rqat.train.DistillationObjective;
+import rqat.train.Divergence;
+import rqat.train.ShuffledBatches;
+
+/// Knowledge distillation: the quantised student follows the full-precision teacher's distribution on worked problems (paper, section 3.2).
+public final class Distill {
+    private Distill() {}
+
+    /// What is minimised.
+    public enum Loss {
+        /// KL(teacher || student).
+        FORWARD_KL,
+        /// KL(student || teacher).
+        REVERSE_KL,
+        /// Jensen-Shannon with equal weights.
+        JENSEN_SHANNON;
+
+        Divergence divergence() {
+            return switch (this) {
+                case FORWARD_KL -> new Divergence.ForwardKl();
+                case REVERSE_KL -> new Divergence.ReverseKl();
+                case JENSEN_SHANNON -> new Divergence.JensenShannon(0.5);
+            };
+        }
+    }
+
+    /// @param tasks        of the training problems, mixed in equal parts
+    /// @param problems     size of the training set
+    /// @param batch        sequences per optimiser step
+    /// @param loss         what is minimised
+    /// @param temperature  of both distributions
+    /// @param optimisation how the weights move
+    public record Settings(
+            List<String> tasks, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) {
+        /// Checks the ranges.
+        public Settings {
+            tasks = List.copyOf(tasks);
+            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
+            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
+            Optimisation.require(temperature > 0, "temperature", temperature, "more than 0");
+        }
+    }
+
+    /// Distils `teacher` into a continuation of `model`, written to `out`.
+    public static void run(Session session, Settings settings, Path model, Path teacher, Path out) {
+        session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
+            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
+            var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
+            ModelConfig teacherConfig = ModelConfig.load(teacher);
+            var teacherWeights = ModelLoader.load(teacher, teacherConfig, ScalarType.Float);
+            try {
+                var teacherDecoder = new Decoder(teacherConfig, new Weights(teacherWeights));
+                TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
+                        batches,
+                        settings.optimisation().microBatch(),
+                        ChunkedHead.chunkFor(student.config().vocabularySize()),
+                        teacherDecoder,
+                        settings.loss().divergence(),
+                        settings.temperature()));
+            } finally {
+                teacherWeights.values().forEach(Tensor::close);
+            }
+        });
+    }
+}

@@ -1,0 +1,88 @@
+package rqat.recipe;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.data.WordProblems;
+import rqat.data.WordProblems.Split;
+import rqat.eval.EmbeddedTasks;
+import rqat.eval.Evaluation;
+import rqat.eval.Task;
+import rqat.eval.TaskResult;
+import rqat.generate.LocalGenerator;
+import rqat.generate.LocalScorer;
+import rqat.generate.Sampling;
+import rqat.model.Decoder;
+import rqat.model.ModelConfig;
+import rqat.model.ModelLoader;
+import rqat.model.Weights;
+import rqat.run.Progress;
+import rqat.text.Tokenizer;
+
+/// Benchmarks of a model: every problem sampled once per seed, judged by the task's verifier; choices by log-likelihood.
+public final class Evaluate {
+    private static final int SCORED_TOKENS = 4096;
+
+    private Evaluate() {}
+
+    /// @param tasks        names of embedded tasks
+    /// @param problems     per task
+    /// @param seeds        one run of the benchmark each
+    /// @param temperature  paper: 0.6
+    /// @param topP         paper: 0.95
+    /// @param maxNewTokens longest completion
+    /// @param batch        sequences that are sampled together
+    public record Settings(
+            List<String> tasks, int problems, List<Long> seeds, double temperature, double topP, int maxNewTokens, int batch) {
+        /// The paper's sampling on the embedded tasks.
+        public static final Settings DEFAULT =
+                new Settings(EmbeddedTasks.NAMES, 200, List.of(42L, 43L, 44L), 0.6, 0.95, 112, 128);
+
+        /// Checks the ranges.
+        public Settings {
+            tasks = List.copyOf(tasks);
+            seeds = List.copyOf(seeds);
+            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
+            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
+            Optimisation.require(!seeds.isEmpty(), "seeds", seeds, "at least one");
+        }
+    }
+
+    /// Whether a task takes reasoning: its scores make the average of a row.
+    public static boolean reasons(String task) {
+        return WordProblems.TASKS.contains(task);
+    }
+
+    /// Evaluates `model`, writing samples and scores into `out`; what an interrupted evaluation completed is not sampled again.
+    public static List<TaskResult> run(Session session, Settings settings, Path model, Path out) {
+        var results = new ArrayList<TaskResult>();
+        session.produce("evaluate", settings, Session.inputs("model", model), out, work ->
+                results.addAll(evaluate(settings, model, work.directory(), work.progress())));
+        // Of a finished evaluation only the samples are read again.
+        return results.isEmpty() ? evaluate(settings, model, out, Progress.silent()) : results;
+    }
+
+    private static List<TaskResult> evaluate(Settings settings, Path model, Path directory, Progress progress) {
+        ModelConfig config = ModelConfig.load(model);
+        Tokenizer tokenizer = Tokenizer.load(model);
+        var tasks = new ArrayList<Task>();
+        for (String name : settings.tasks()) tasks.add(EmbeddedTasks.of(name, Split.TEST, settings.problems()));
+        var weights = ModelLoader.load(model, config, ScalarType.Float);
+        try {
+            var decoder = new Decoder(config, new Weights(weights));
+            var sampling = new Sampling(settings.temperature(), settings.topP(), 0, settings.maxNewTokens(), tokenizer.stopIds());
+            return new Evaluation(
+                            new LocalGenerator(decoder, settings.batch(), Session.KV_TOKENS),
+                            new LocalScorer(decoder, SCORED_TOKENS),
+                            tokenizer,
+                            new Evaluation.Settings(settings.seeds(), sampling),
+                            directory,
+                            progress)
+                    .run(tasks);
+        } finally {
+            weights.values().forEach(Tensor::close);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package rqat.recipe;
+
+import java.nio.file.Path;
+import java.util.List;
+import rqat.text.Tokenizer;
+import rqat.train.ChunkedHead;
+import rqat.train.SftObjective;
+import rqat.train.ShuffledBatches;
+
+/// Supervised fine-tuning of a quantised model on worked problems: the comparison that distillation is measured against (paper, section
+/// 3.2).
+public final class FineTune {
+    private FineTune() {}
+
+    /// @param tasks        of the training problems, mixed in equal parts
+    /// @param problems     size of the training set
+    /// @param batch        sequences per optimiser step
+    /// @param optimisation how the weights move
+    public record Settings(List<String> tasks, int problems, int batch, Optimisation optimisation) {
+        /// Checks the ranges.
+        public Settings {
+            tasks = List.copyOf(tasks);
+            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
+            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
+        }
+    }
+
+    /// Fine-tunes `model` into `out`.
+    public static void run(Session session, Settings settings, Path model, Path out) {
+        session.produce("sft", settings, Session.inputs("model", model), out, work -> {
+            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
+            var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
+            TrainingRun.run(work, settings.optimisation(), model, student -> new SftObjective(
+                    batches, settings.optimisation().microBatch(), ChunkedHead.chunkFor(student.config().vocabularySize())));
+        });
+    }
+}

@@ -1,0 +1,78 @@
+package rqat.recipe;
+
+import java.util.List;
+import java.util.Set;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.train.Adam;
+import rqat.train.Schedule;
+import rqat.train.Student;
+
+/// How a training stage moves the weights, the same for every objective.
+///
+/// @param steps              optimiser steps
+/// @param learningRate       peak, of all weights
+/// @param learnScales        train the quantisation scales too, where the method left them fixed
+/// @param scaleLearningRate  peak, of learned quantisation scales
+/// @param warmUp             steps before the peak
+/// @param floor              the cosine ends at this factor of the peak
+/// @param clip               largest global L2 norm of the gradient
+/// @param weightDecay        of matrices, decoupled
+/// @param microBatch         sequences that go through the model together; changes memory, not the result
+/// @param recomputeBlocks    keep only the inputs of blocks and compute blocks twice: less memory, a third more work
+/// @param frozen             exact names of parameters that are not trained
+/// @param checkpointEvery    steps between checkpoints
+public record Optimisation(
+        int steps,
+        double learningRate,
+        boolean learnScales,
+        double scaleLearningRate,
+        int warmUp,
+        double floor,
+        double clip,
+        double weightDecay,
+        int microBatch,
+        boolean recomputeBlocks,
+        List<String> frozen,
+        int checkpointEvery) {
+
+    /// Checks what [Schedule] and [Adam] do not.
+    public Optimisation {
+        frozen = List.copyOf(frozen);
+        require(steps >= 1, "steps", steps, "1 or more");
+        require(warmUp >= 0 && warmUp < steps, "warm_up", warmUp, "0 or more and below steps (%d)".formatted(steps));
+        require(learningRate > 0, "learning_rate", learningRate, "more than 0");
+        require(scaleLearningRate > 0, "scale_learning_rate", scaleLearningRate, "more than 0");
+        require(floor >= 0 && floor <= 1, "floor", floor, "0 to 1");
+        require(clip > 0, "clip", clip, "more than 0");
+        require(weightDecay >= 0, "weight_decay", weightDecay, "0 or more");
+        require(microBatch >= 1, "micro_batch", microBatch, "1 or more");
+        require(checkpointEvery >= 1, "checkpoint_every", checkpointEvery, "1 or more");
+    }
+
+    /// A default of `steps` steps at this peak learning rate with 3 % warm-up (paper, Tables 6 and 7), cosine to 0, clip 1, no decay.
+    public static Optimisation of(int steps, double learningRate, int microBatch) {
+        return new Optimisation(steps, learningRate, false, learningRate, Math.ceilDiv(3 * steps, 100), 0, 1, 0, microBatch, false, List.of(), 25);
+    }
+
+    Schedule schedule() {
+        return new Schedule(warmUp, steps, floor);
+    }
+
+    Student.Options student() {
+        return new Student.Options(ScalarType.Float, recomputeBlocks, Set.copyOf(frozen));
+    }
+
+    /// Adam over everything the student trains: the paper's betas of 0.9 and 0.95.
+    Adam adam(Student student) {
+        return new Adam(
+                new Adam.Settings(
+                        Adam.Settings.DEFAULT.beta1(), Adam.Settings.DEFAULT.beta2(), Adam.Settings.DEFAULT.epsilon(), weightDecay),
+                List.of(
+                        new Adam.Group(learningRate, student.parameters()),
+                        new Adam.Group(scaleLearningRate, student.scales())));
+    }
+
+    static void require(boolean holds, String key, Object found, String expected) {
+        if (!holds) throw new IllegalArgumentException("%s is %s; expected %s".formatted(key, found, expected));
+    }
+}

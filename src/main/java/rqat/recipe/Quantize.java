@@ -1,0 +1,53 @@
+package rqat.recipe;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.model.Linear;
+import rqat.model.ModelConfig;
+import rqat.quant.Method;
+import rqat.quant.QuantisedModel;
+import rqat.quant.Quantiser;
+import rqat.text.Tokenizer;
+
+/// Post-training quantisation: a full-precision model to a quantised one whose latents training can go on from.
+public final class Quantize {
+    private Quantize() {}
+
+    /// @param method      with its options
+    /// @param calibration how many worked problems of the calibration split a method with calibration sees
+    /// @param tasks       of the calibration problems
+    public record Settings(Method method, int calibration, List<String> tasks) {
+        /// Checks the count.
+        public Settings {
+            tasks = List.copyOf(tasks);
+            Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
+        }
+    }
+
+    /// Quantises `model` into `out`.
+    public static void run(Session session, Settings settings, Path model, Path out) {
+        session.produce("quantize", settings, Session.inputs("model", model), out, work -> {
+            int[][] windows =
+                    switch (settings.method()) {
+                        case Method.RoundToNearest _ -> new int[0][];
+                        case Method.Gptq _ -> new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed())
+                                .calibration(settings.calibration());
+                    };
+            try (var progress = work.progress().start(work.name(), (long) ModelConfig.load(model).layers() * Linear.values().length, "maps");
+                    QuantisedModel source = QuantisedModel.load(model);
+                    QuantisedModel quantised = Quantiser.quantise(
+                            source,
+                            settings.method(),
+                            windows,
+                            ScalarType.Float,
+                            step -> {
+                                progress.note("error %.4f".formatted(step.relativeError()));
+                                progress.advance(1);
+                            })) {
+                quantised.save(work.directory(), ScalarType.Float, model, Map.of());
+            }
+        });
+    }
+}

@@ -1,0 +1,119 @@
+package rqat.recipe;
+
+import java.util.List;
+import rqat.data.WordProblems;
+import rqat.quant.ClipSearch;
+import rqat.quant.GridSpec;
+import rqat.quant.Method;
+import rqat.quant.ScaleType;
+import rqat.rl.Advantages;
+import rqat.rl.ColdStartGate;
+import rqat.rl.GrpoLoss;
+import rqat.rl.GrpoObjective;
+import rqat.tensor.Torch;
+
+/// The recipe of a whole run: which rows, and the settings of every stage. What `rqat run` reads from YAML.
+///
+/// @param model    a model directory, or `embedded`
+/// @param output   the run's directory
+/// @param seed     of everything random that is not a benchmark
+/// @param jobs     stages that run side by side, each on one thread
+/// @param products how float32 matrices are multiplied
+/// @param rows     see [Chain]
+/// @param quantise format and method options
+/// @param sft      supervised fine-tuning
+/// @param kd       distillation
+/// @param grpo     reinforcement learning
+/// @param evaluate benchmarks
+public record RunSettings(
+        String model,
+        String output,
+        long seed,
+        int jobs,
+        Torch.Products products,
+        List<String> rows,
+        QuantiseSettings quantise,
+        FineTune.Settings sft,
+        Distill.Settings kd,
+        Reinforce.Settings grpo,
+        Evaluate.Settings evaluate) {
+
+    private static final List<String> TASKS = WordProblems.TASKS;
+
+    /// What the embedded model's quickstart says.
+    public static final RunSettings DEFAULT = new RunSettings(
+            "embedded",
+            "runs/quickstart",
+            1,
+            2,
+            Torch.Products.FAST,
+            List.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo"),
+            new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
+            new FineTune.Settings(TASKS, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
+            new Distill.Settings(TASKS, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
+            new Reinforce.Settings(
+                    TASKS,
+                    20_000,
+                    16,
+                    8,
+                    1.0,
+                    112,
+                    128,
+                    Advantages.Scaling.GROUP_STD,
+                    new GrpoLoss(GrpoLoss.Preset.DAPO, 0.2, 0.2, Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY, 0, GrpoLoss.KlGradient.CORRECTED, 112),
+                    GrpoObjective.Truncation.KEEP,
+                    ColdStartGate.DEFAULT,
+                    32,
+                    Optimisation.of(60, 1e-4, 32)),
+            Evaluate.Settings.DEFAULT);
+
+    /// @param bits        2 to 8
+    /// @param groupSize   columns that share a scale; 0 for whole rows
+    /// @param scaleType   dtype of the stored scales
+    /// @param calibration worked problems that GPTQ sees
+    /// @param tasks       of the calibration problems
+    /// @param rtn         round to nearest
+    /// @param gptq        GPTQ
+    public record QuantiseSettings(
+            int bits, int groupSize, ScaleType scaleType, int calibration, List<String> tasks, RtnSettings rtn, GptqSettings gptq) {
+
+        /// The stage of this method.
+        public Quantize.Settings of(Chain.Step step) {
+            return new Quantize.Settings(method(step), calibration, tasks);
+        }
+
+        private Method method(Chain.Step step) {
+            return switch (step) {
+                case RTN -> new Method.RoundToNearest(new GridSpec(bits, groupSize, rtn.symmetric, scaleType), rtn.clipSearch);
+                case GPTQ -> new Method.Gptq(
+                        new GridSpec(bits, groupSize, gptq.symmetric, scaleType),
+                        gptq.clipSearch,
+                        gptq.activationOrder,
+                        gptq.activationOrder,
+                        gptq.damping);
+                case SFT, KD, GRPO -> throw new IllegalArgumentException(step + " does not quantise");
+            };
+        }
+    }
+
+    /// @param symmetric  see [GridSpec]
+    /// @param clipSearch see [Method.RoundToNearest]
+    public record RtnSettings(boolean symmetric, ClipSearch clipSearch) {}
+
+    /// @param symmetric       see [GridSpec]
+    /// @param clipSearch      see [Method.Gptq]
+    /// @param activationOrder see [Method.Gptq]; with it, groups are static
+    /// @param damping         see [Method.Gptq]
+    public record GptqSettings(boolean symmetric, ClipSearch clipSearch, boolean activationOrder, double damping) {}
+
+    /// Checks the rows.
+    public RunSettings {
+        rows = List.copyOf(rows);
+        rows.forEach(Chain::parse);
+        Optimisation.require(jobs >= 1, "jobs", jobs, "1 or more");
+    }
+
+    List<Chain> chains() {
+        return rows.stream().map(Chain::parse).toList();
+    }
+}

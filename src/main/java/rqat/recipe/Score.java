@@ -1,0 +1,79 @@
+package rqat.recipe;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.Failure;
+import rqat.generate.LocalScorer;
+import rqat.io.AtomicFiles;
+import rqat.model.Decoder;
+import rqat.model.ModelConfig;
+import rqat.model.ModelLoader;
+import rqat.model.Weights;
+
+/// How probable a model finds given token sequences; exact float32.
+public final class Score {
+    private Score() {}
+
+    /// One scored sequence of n tokens.
+    ///
+    /// @param sequence         its place in the input
+    /// @param logProbabilities n - 1 natural logarithms: of the second token given the first, ..., of the last given all before it
+    public record Result(int sequence, float[] logProbabilities) {
+        /// Of the whole sequence given its first token.
+        public double sum() {
+            double sum = 0;
+            for (float value : logProbabilities) sum += value;
+            return sum;
+        }
+
+        /// exp of the mean negative log-probability; 1 when nothing was scored.
+        public double perplexity() {
+            return logProbabilities.length == 0 ? 1 : Math.exp(-sum() / logProbabilities.length);
+        }
+    }
+
+    /// Scores `sequences` by the model in `directory`.
+    ///
+    /// @throws Failure BAD_FILE when a sequence is empty, too long for the model, or has an id outside its vocabulary
+    public static List<Result> run(Path directory, List<int[]> sequences) {
+        ModelConfig config = ModelConfig.load(directory);
+        for (int i = 0; i < sequences.size(); i++) check(config, i, sequences.get(i));
+        var weights = ModelLoader.load(directory, config, ScalarType.Float);
+        try {
+            List<float[]> scores = new LocalScorer(new Decoder(config, new Weights(weights)), 4096).score(sequences);
+            var results = new ArrayList<Result>();
+            for (int i = 0; i < scores.size(); i++) results.add(new Result(i, scores.get(i)));
+            return results;
+        } finally {
+            weights.values().forEach(Tensor::close);
+        }
+    }
+
+    private static void check(ModelConfig config, int sequence, int[] ids) {
+        if (ids.length == 0 || ids.length > config.maxPositions()) {
+            throw Failure.badFile("sequence %d has %d tokens; expected 1 to %d, the model's positions"
+                    .formatted(sequence, ids.length, config.maxPositions()));
+        }
+        for (int id : ids) {
+            if (id < 0 || id >= config.vocabularySize()) {
+                throw Failure.badFile("sequence %d has the token id %d; the model's ids are 0 to %d"
+                        .formatted(sequence, id, config.vocabularySize() - 1));
+            }
+        }
+    }
+
+    /// A text file of at most 100 MB.
+    public static String readText(Path file) {
+        try {
+            if (Files.size(file) > 100_000_000) throw Failure.badFile("%s: larger than 100 MB; split it".formatted(file));
+            return Files.readString(file);
+        } catch (IOException e) {
+            throw AtomicFiles.failure("read", file, e);
+        }
+    }
+}
