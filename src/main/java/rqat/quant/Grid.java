@@ -19,7 +19,7 @@ import rqat.tensor.Tensors;
 ///     weight = scale * (code - zero)
 ///
 /// A group of columns of one row has one scale and one zero point; all arithmetic is float32 in this order of operations, whatever the
-/// dtype of the input, which gives the same bits on every device. Fitting follows the weight quantiser of the GPTQ family: zero is always
+/// dtype of the input. Fitting follows the weight quantiser of the GPTQ family: zero is always
 /// inside the range, symmetric ranges are `max|w| / (2^(bits-1) - 1)`, asymmetric ones `(max - min) / (2^bits - 1)` with a rounded zero
 /// point. Scales are rounded to their storage dtype before the first division (ours; the reference keeps float32).
 ///
