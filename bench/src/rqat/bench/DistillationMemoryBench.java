@@ -13,7 +13,7 @@ import rqat.train.Divergence;
 
 /// Peak memory of the distillation loss and its gradients above what its inputs and results need, for sequence lengths N and vocabularies
 /// V: a chunk at a time (bounded by the chunk, whatever N) beside the whole logits under automatic differentiation (grows with N x V; left
-/// out where it would need more than 6 GB). Linux only: reads the peak resident size from /proc.
+/// out where it would need more than 3 GB). Linux only: reads the peak resident size from /proc.
 public final class DistillationMemoryBench {
     private static final int WIDTH = 64, CHUNK = 128;
 
@@ -22,7 +22,7 @@ public final class DistillationMemoryBench {
         for (int vocabulary : new int[] {8_192, 151_936}) {
             for (int rows : new int[] {256, 1024, 4096, 16_384}) {
                 double chunked = peak(rows, vocabulary, true);
-                String whole = 24.0 * rows * vocabulary > 6e9 ? "-" : "%.0f MB".formatted(peak(rows, vocabulary, false));
+                String whole = 24.0 * rows * vocabulary > 3e9 ? "-" : "%.0f MB".formatted(peak(rows, vocabulary, false));
                 System.out.printf("%8d %8d %11.0f MB %14s%n", rows, vocabulary, chunked, whole);
             }
         }
