@@ -105,7 +105,7 @@ public final class QatStepBench {
         double[] last = {processorSeconds()};
         try (var adam = new Adam(Adam.Settings.DEFAULT, groups)) {
             new Trainer(student, objective, adam, new Schedule(0, STEPS_PER_ROUND, 1), 1)
-                    .run(_ -> {
+                    .run(0, (_, _) -> {
                         double now = processorSeconds();
                         best[0] = Math.min(best[0], now - last[0]);
                         last[0] = now;

@@ -3,7 +3,6 @@ package rqat.train;
 import java.util.LinkedHashMap;
 import java.util.Set;
 import java.util.SequencedMap;
-import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.bytedeco.pytorch.Scalar;
@@ -35,16 +34,25 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
         if (!(clip > 0)) throw new IllegalArgumentException("gradient clip is %s; expected above 0".formatted(clip));
     }
 
-    /// Runs all steps and hands the metrics of each to `metrics`.
+    /// Hears of every finished step, on the training thread; what it throws ends the run.
+    @FunctionalInterface
+    public interface Listener {
+        /// Step `step` is done and these are its numbers.
+        void finished(long step, SequencedMap<String, Number> metrics);
+    }
+
+    /// Runs the steps from `first` on, which is 0 or what a checkpoint says.
     ///
     /// @throws Failure GATE after three steps in a row whose loss or gradient was not finite (their updates were skipped), INTERRUPTED
-    ///                 when the thread was interrupted
-    public void run(Consumer<SequencedMap<String, Object>> metrics) {
+    ///                 after the step during which the thread was interrupted
+    public void run(long first, Listener listener) {
         int skipped = 0;
-        for (long step = 0; step < schedule.steps(); step++) {
-            if (Thread.interrupted()) throw Failure.interrupted("interrupted before step " + step);
+        for (long step = first; step < schedule.steps(); step++) {
             Line line = step(step);
-            metrics.accept(line.metrics);
+            // The flag is taken down before the listener writes files, which an interrupted thread cannot, and acted on afterwards.
+            boolean interrupted = Thread.interrupted();
+            listener.finished(step, line.metrics);
+            if (interrupted) throw Failure.interrupted("interrupted after step %d; the same command resumes".formatted(step));
             skipped = line.finite ? 0 : skipped + 1;
             if (skipped == MAX_SKIPPED) {
                 throw Failure.gate(("loss or gradient was not finite in %d steps in a row, the last at step %d (loss %s, gradient norm %s);"
@@ -54,7 +62,7 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
         }
     }
 
-    private record Line(boolean finite, SequencedMap<String, Object> metrics) {}
+    private record Line(boolean finite, SequencedMap<String, Number> metrics) {}
 
     private Line step(long step) {
         long start = System.nanoTime();
@@ -65,13 +73,13 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
         double factor = schedule.factor(step);
         boolean finite = Double.isFinite(norm) && Double.isFinite(report.loss());
         // A gradient of exactly 0 says nothing (GRPO when every group is all right or all wrong); momentum alone must not move the weights.
-        if (finite && norm > 0) {
+        boolean moved = finite && norm > 0;
+        if (moved) {
             if (norm > clip) Scope.run(() -> student.gradient().mul_(new Scalar(clip / norm)));
             adam.step(factor);
             student.project();
         }
-        var metrics = new LinkedHashMap<String, Object>();
-        metrics.put("step", step);
+        var metrics = new LinkedHashMap<String, Number>();
         metrics.put("loss", report.loss());
         metrics.put("learning_rate", factor * adam.learningRate());
         metrics.put("gradient_norm", norm);
@@ -79,7 +87,7 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
         metrics.put("tokens", report.tokens());
         Student.CodeReport codes = student.codeReport();
         if (codes != null) {
-            metrics.put("quant/code_flip_step", finite ? codes.flippedStep() : 0.0);
+            metrics.put("quant/code_flip_step", moved ? codes.flippedStep() : 0.0);
             metrics.put("quant/code_flip_total", codes.flippedTotal());
             metrics.put("quant/saturated", codes.saturated());
         }

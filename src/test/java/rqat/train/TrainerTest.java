@@ -102,7 +102,7 @@ class TrainerTest {
         try (var student = new Student(config, latents, Toy.options(ScalarType.Float));
                 var adam = new Adam(Adam.Settings.DEFAULT, List.of(new Adam.Group(1e-2, student.parameters())))) {
             new Trainer(student, new SftObjective(_ -> sequences, 2, 64), adam, new Schedule(5, 100, 0), 1)
-                    .run(line -> losses.add((double) line.get("loss")));
+                    .run(0, (_, line) -> losses.add(line.get("loss").doubleValue()));
         }
         assertThat(losses).hasSize(100);
         assertThat(losses.getFirst()).isGreaterThan(3);
@@ -119,7 +119,7 @@ class TrainerTest {
         try (var student = new Student(config, latents, new Student.Options(ScalarType.BFloat16, true, java.util.Set.of()));
                 var adam = new Adam(Adam.Settings.DEFAULT, List.of(new Adam.Group(1e-3, student.parameters())))) {
             new Trainer(student, new SftObjective(_ -> sequences, 2, 8), adam, new Schedule(0, 4, 0), 1)
-                    .run(_ -> counts.add(Pointer.totalCount()));
+                    .run(0, (_, _) -> counts.add(Pointer.totalCount()));
         }
         assertThat(counts).hasSize(4);
         assertThat(counts.subList(1, 4)).containsOnly(counts.getFirst());
@@ -138,7 +138,7 @@ class TrainerTest {
                 return new StepReport(1, 1, new LinkedHashMap<>());
             };
             var trainer = new Trainer(student, broken, adam, new Schedule(0, 10, 0), 1);
-            assertThatThrownBy(() -> trainer.run(_ -> {}))
+            assertThatThrownBy(() -> trainer.run(0, (_, _) -> {}))
                     .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.GATE))
                     .hasMessageContaining("step 2");
             assertThat(Tensors.floats(latents.get(ModelConfig.EMBEDDING))).isEqualTo(before);
