@@ -1,5 +1,6 @@
 package rqat.tensor;
 
+import java.util.function.Supplier;
 import org.bytedeco.pytorch.global.torch;
 
 /// The process-wide state of libtorch.
@@ -21,6 +22,18 @@ public final class Torch {
                     case EXACT -> "highest";
                     case FAST -> "medium";
                 });
+    }
+
+    /// Runs `body` with exact products, whatever was chosen: for kernels that multiply many tiny matrices, which cost more to round than
+    /// to multiply.
+    public static <T> T exactly(Supplier<T> body) {
+        if (torch.globalContext().float32MatmulPrecision().intern() == torch.Float32MatmulPrecision.HIGHEST) return body.get();
+        products(Products.EXACT);
+        try {
+            return body.get();
+        } finally {
+            products(Products.FAST);
+        }
     }
 
     /// Sets how many threads one operation of the *calling* thread may use. More than one pays only for large matrices: small operations
