@@ -1,9 +1,9 @@
 package rqat.generate;
 
+import java.util.Arrays;
 import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
@@ -11,11 +11,12 @@ import rqat.model.Attention;
 import rqat.model.ModelConfig;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
+import rqat.tensor.Torch;
 
-/// Keys and values of the sequences in flight: sequence `s` owns slot `s`, position `t` of its tokens lies at `[.., s, t, ..]`. Slots are
-/// dense: the active sequences are always slots 0 to n-1, so a step reads one view and never gathers.
+/// Keys and values of the sequences in flight: sequence `s` owns slot `s`, position `t` of its tokens lies at `[.., s, .., t, :]`. Slots
+/// are dense: the active sequences are always slots 0 to n-1, so a step reads one view and never gathers.
 ///
-/// Storage is one tensor `[2, layers, slots, capacity, K, D]` (keys, values), reallocated when more is needed, by at least a quarter so that
+/// Storage is one tensor `[2, layers, slots, K, capacity, D]` (keys, values), reallocated when more is needed, by at least a quarter so that
 /// growing token by token costs little. Shapes as in [Attention].
 final class KvCache implements AutoCloseable {
     private static final int GRANULE = 64;
@@ -43,13 +44,13 @@ final class KvCache implements AutoCloseable {
             newSlots = rows;
             newCapacity = Math.min(newCapacity, tokenBudget / rows);
         }
-        long[] shape = {2, config.layers(), newSlots, newCapacity, config.keyValueHeads(), config.headDimension()};
+        long[] shape = {2, config.layers(), newSlots, config.keyValueHeads(), newCapacity, config.headDimension()};
         // Zeros: masked positions are multiplied by probability 0, which would let a NaN of uninitialised memory through.
         Tensor larger = Scope.own(() -> Tensors.zeros(type, shape));
         Tensor old = storage;
         if (old != null) {
             long held = Math.min(capacity, newCapacity);
-            Scope.run(() -> larger.narrow(2, 0, kept).narrow(3, 0, held).copy_(old.narrow(2, 0, kept).narrow(3, 0, held)));
+            Scope.run(() -> larger.narrow(2, 0, kept).narrow(4, 0, held).copy_(old.narrow(2, 0, kept).narrow(4, 0, held)));
             old.close();
         }
         storage = larger;
@@ -61,8 +62,8 @@ final class KvCache implements AutoCloseable {
     void copy(int from, int to, int length) {
         Scope.run(() -> storage()
                 .select(2, to)
-                .narrow(2, 0, length)
-                .copy_(storage().select(2, from).narrow(2, 0, length)));
+                .narrow(3, 0, length)
+                .copy_(storage().select(2, from).narrow(3, 0, length)));
     }
 
     /// Attention for whole sequences, right-padded, that fill the slots from `firstSlot` on. What padding leaves behind is never seen.
@@ -75,51 +76,56 @@ final class KvCache implements AutoCloseable {
     }
 
     private void store(int which, int layer, int firstSlot, Tensor x) {
-        storage()
-                .select(0, which)
-                .select(0, layer)
-                .narrow(0, firstSlot, x.size(0))
-                .narrow(1, 0, x.size(2))
-                .copy_(x.transpose(1, 2));
+        layer(which, layer).narrow(0, firstSlot, x.size(0)).narrow(2, 0, x.size(2)).copy_(x);
     }
 
     /// Attention for one new token in each of the slots `0 .. positions.length - 1`, whose place is `positions` of its sequence.
-    ///
-    /// The `H / K` query heads that share a key-value head become the query rows of one attention over that head, so keys and values are
-    /// read once and never repeated.
     Attention decode(int[] positions) {
-        long rows = positions.length, longest = 0;
-        long[] places = new long[positions.length];
-        for (int row = 0; row < positions.length; row++) {
-            places[row] = row * capacity + positions[row];
-            longest = Math.max(longest, positions[row] + 1);
+        int rows = positions.length, heads = config.keyValueHeads();
+        int longest = Arrays.stream(positions).max().orElseThrow() + 1;
+        long width = config.headDimension();
+        long[] places = new long[rows * heads];
+        boolean[] visible = new boolean[rows * longest];
+        for (int row = 0; row < rows; row++) {
+            for (int head = 0; head < heads; head++) places[row * heads + head] = (row * heads + head) * capacity + positions[row];
+            Arrays.fill(visible, row * longest, row * longest + positions[row] + 1, true);
         }
-        long length = longest, heads = config.keyValueHeads(), width = config.headDimension(), perToken = heads * width;
-        Tensor place = Tensors.of(places, rows);
-        Tensor visible = Tensors.range(0, length).le(Tensors.of(positions, rows, 1));
-        Tensor mask = torch.where(visible, new Scalar(0.0), new Scalar(Double.NEGATIVE_INFINITY))
-                .to(type)
-                .view(rows, 1, 1, length);
-        TensorOptional optionalMask = Tensors.optional(mask);
-        DoubleOptional defaultScale = new DoubleOptional();
-        long[] flat = {slots * capacity, perToken}, flatStrides = {perToken, 1};
-        long[] view = {rows, heads, length, width}, viewStrides = {capacity * perToken, width, perToken, 1};
+        Tensor place = Tensors.of(places, places.length);
+        Attention overAll = over(Tensors.of(visible, rows, 1, 1, longest));
         return (layer, queries, keys, values) -> {
-            Tensor allKeys = storage().select(0, 0).select(0, layer);
-            Tensor allValues = storage().select(0, 1).select(0, layer);
-            allKeys.view(flat).index_copy_(0, place, keys.reshape(rows, perToken));
-            allValues.view(flat).index_copy_(0, place, values.reshape(rows, perToken));
-            return torch.scaled_dot_product_attention(
-                            queries.reshape(rows, heads, queries.size(1) / heads, width),
-                            allKeys.narrow(0, 0, rows).narrow(1, 0, length).transpose(1, 2),
-                            allValues.narrow(0, 0, rows).narrow(1, 0, length).transpose(1, 2),
-                            optionalMask,
+            Tensor allKeys = layer(0, layer), allValues = layer(1, layer);
+            allKeys.view(-1, width).index_copy_(0, place, keys.reshape(-1, width));
+            allValues.view(-1, width).index_copy_(0, place, values.reshape(-1, width));
+            return overAll.attend(
+                    layer, queries, allKeys.narrow(0, 0, rows).narrow(2, 0, longest), allValues.narrow(0, 0, rows).narrow(2, 0, longest));
+        };
+    }
+
+    /// Attention of one query a sequence to the keys that `mask [B, 1, 1, T]` shows. In float32 the fused kernel is the fastest, with the
+    /// `H / K` query heads that share a key-value head as the query rows of one attention, so that nothing is repeated; in bfloat16 it
+    /// is several times slower than plain products, and under [Torch.Products#FAST] slower still.
+    private Attention over(Tensor mask) {
+        if (type != ScalarType.Float) return Attention.masked(mask);
+        Tensor additive = torch.zeros_like(mask, Tensors.options(type), null)
+                .masked_fill_(mask.logical_not(), new Scalar(Double.NEGATIVE_INFINITY));
+        return (_, queries, keys, values) -> {
+            long rows = queries.size(0), heads = keys.size(1), width = queries.size(3);
+            return Torch.exactly(() -> torch.scaled_dot_product_attention(
+                            queries.reshape(rows, heads, -1, width),
+                            keys,
+                            values,
+                            Tensors.optional(additive),
                             0.0,
                             false,
-                            defaultScale,
-                            false)
-                    .reshape(rows, queries.size(1), 1, width);
+                            new DoubleOptional(),
+                            false))
+                    .reshape(rows, -1, 1, width);
         };
+    }
+
+    /// The keys (0) or values (1) of one layer, `[slots, K, capacity, D]`.
+    private Tensor layer(int which, int layer) {
+        return storage().select(0, which).select(0, layer);
     }
 
     @Override

@@ -135,7 +135,7 @@ public final class LocalGenerator implements Generator {
             this.sampling = sampling;
             this.listener = listener;
             this.completions = new Completion[waiting.size()];
-            this.cache = new KvCache(decoder.config(), decoder.weights().get(ModelConfig.EMBEDDING).scalar_type(), kvTokenBudget);
+            this.cache = new KvCache(decoder.config(), decoder.weights().get(ModelConfig.EMBEDDING).scalar_type().intern(), kvTokenBudget);
         }
 
         List<Completion> toTheEnd() {
