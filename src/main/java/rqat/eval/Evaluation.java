@@ -35,8 +35,8 @@ import tools.jackson.databind.json.JsonMapper;
 /// seed, task and example alone: it does not depend on which other examples are evaluated, on their order, or on an interruption.
 ///
 /// A *unit* is one task with one seed. Its samples are written when it is complete, to `units/TASK.seed-N.jsonl` (a choice has a single
-/// unit, `units/TASK.likelihood.jsonl`), and a unit whose file is there is read instead of sampled. `scores.json` holds the results so far,
-/// `samples.jsonl`, written at the end, all units one after the other. Whoever chooses the directory sees to it that it belongs to one model
+/// unit, `units/TASK.likelihood.jsonl`), and a unit whose file is there is read instead of sampled. `scores.json` with the results and
+/// `samples.jsonl` with all units one after the other are written at the end. Whoever chooses the directory sees to it that it belongs to one model
 /// and one sampling ([rqat.run.StageDirectory]); other examples or prompts are noticed here.
 public final class Evaluation {
     private final Generator generator;
@@ -97,9 +97,9 @@ public final class Evaluation {
             };
             units.forEach(samples::addAll);
             results.add(TaskResult.of(task.name(), units));
-            write(directory.resolve("scores.json"), results.stream().map(TaskResult::fields).toList());
         }
         writeLines(directory.resolve("samples.jsonl"), samples);
+        write(directory.resolve("scores.json"), results.stream().map(TaskResult::fields).toList());
         return List.copyOf(results);
     }
 

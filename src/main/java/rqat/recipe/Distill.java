@@ -46,7 +46,7 @@ public final class Distill {
             List<String> tasks, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) {
         /// Checks the ranges.
         public Settings {
-            tasks = List.copyOf(tasks);
+            tasks = WordProblemTexts.checked(tasks);
             Optimisation.require(problems >= 1, "problems", problems, "1 or more");
             Optimisation.require(batch >= 1, "batch", batch, "1 or more");
             Optimisation.require(temperature > 0, "temperature", temperature, "more than 0");

@@ -2,6 +2,7 @@ package rqat.recipe;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -43,10 +44,13 @@ public final class Evaluate {
         /// Checks the ranges.
         public Settings {
             tasks = List.copyOf(tasks);
+            Optimisation.require(
+                    !tasks.isEmpty() && EmbeddedTasks.NAMES.containsAll(tasks), "tasks", tasks, "at least one of " + EmbeddedTasks.NAMES);
             seeds = List.copyOf(seeds);
             Optimisation.require(problems >= 1, "problems", problems, "1 or more");
             Optimisation.require(batch >= 1, "batch", batch, "1 or more");
-            Optimisation.require(!seeds.isEmpty(), "seeds", seeds, "at least one");
+            Optimisation.require(
+                    !seeds.isEmpty() && new HashSet<>(seeds).size() == seeds.size(), "seeds", seeds, "at least one, all different");
         }
     }
 

@@ -19,7 +19,7 @@ public final class FineTune {
     public record Settings(List<String> tasks, int problems, int batch, Optimisation optimisation) {
         /// Checks the ranges.
         public Settings {
-            tasks = List.copyOf(tasks);
+            tasks = WordProblemTexts.checked(tasks);
             Optimisation.require(problems >= 1, "problems", problems, "1 or more");
             Optimisation.require(batch >= 1, "batch", batch, "1 or more");
         }

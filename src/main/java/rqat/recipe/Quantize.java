@@ -21,7 +21,7 @@ public final class Quantize {
     public record Settings(Method method, int calibration, List<String> tasks) {
         /// Checks the count.
         public Settings {
-            tasks = List.copyOf(tasks);
+            tasks = WordProblemTexts.checked(tasks);
             Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
         }
     }

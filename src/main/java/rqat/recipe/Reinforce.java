@@ -1,11 +1,13 @@
 package rqat.recipe;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import rqat.data.WordProblems.Split;
 import rqat.generate.Listener;
 import rqat.generate.LocalGenerator;
 import rqat.generate.Sampling;
+import rqat.io.JsonFiles;
 import rqat.rl.Advantages;
 import rqat.rl.ColdStartGate;
 import rqat.rl.GrpoLoss;
@@ -17,6 +19,7 @@ import rqat.run.Seeds;
 import rqat.text.Tokenizer;
 import rqat.train.ChunkedHead;
 import rqat.verify.MathVerifier;
+import tools.jackson.databind.node.JsonNodeFactory;
 
 /// GRPO with a reward for correct answers, rollouts sampled from the fake-quantised weights that are trained (paper, section 3.4). Starts
 /// only from a model that already finds rewards, unless forced.
@@ -52,7 +55,7 @@ public final class Reinforce {
             Optimisation optimisation) {
         /// Checks the ranges that [GrpoObjective.Settings] does not.
         public Settings {
-            tasks = List.copyOf(tasks);
+            tasks = WordProblemTexts.checked(tasks);
             Optimisation.require(problems >= 1, "problems", problems, "1 or more");
             Optimisation.require(batch >= 1, "batch", batch, "1 or more");
             Optimisation.require(coldStartPrompts >= 1, "cold_start_prompts", coldStartPrompts, "1 or more");
@@ -81,7 +84,9 @@ public final class Reinforce {
                 }
             };
             TrainingRun.run(work, settings.optimisation(), model, student -> {
-                if (!work.resumed()) {
+                // Judged until it is passed: a run that the gate stopped, or that was killed before it, meets it again.
+                Path passed = work.directory().resolve("cold-start.json");
+                if (!Files.exists(passed)) {
                     var held = texts.problems(Split.VALIDATION, settings.coldStartPrompts());
                     List<Rollout> trial = Rollout.sample(
                             new LocalGenerator(student.decoder(), settings.batch(), Session.KV_TOKENS),
@@ -97,6 +102,12 @@ public final class Reinforce {
                     work.note("cold start: %.1f %% of the samples right, %.1f %% of the prompts mixed%s"
                             .formatted(100 * outcome.passRate(), 100 * outcome.mixedShare(), force ? " (gate overridden)" : ""));
                     settings.coldStart().check(outcome, force);
+                    JsonFiles.write(
+                            passed,
+                            JsonNodeFactory.instance.objectNode()
+                                    .put("pass_rate", outcome.passRate())
+                                    .put("mixed_share", outcome.mixedShare())
+                                    .put("forced", force));
                 }
                 return new GrpoObjective(
                         new GrpoObjective.Settings(

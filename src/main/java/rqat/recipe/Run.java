@@ -19,7 +19,9 @@ import rqat.report.Results;
 import rqat.run.Configuration;
 import rqat.run.Manifest;
 import rqat.run.Progress;
+import rqat.run.StageDirectory;
 import rqat.tensor.Torch;
+import tools.jackson.databind.node.DoubleNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 
 /// The whole workflow: every row of the results table is a [Chain] of stages, stages that rows have in common are made once, and every row
@@ -36,7 +38,7 @@ public final class Run {
 
     private Run(RunSettings settings, Progress progress, Path model, Path output) {
         this.settings = settings;
-        this.session = new Session(settings.seed(), progress);
+        this.session = new Session(settings.seed(), settings.products(), progress);
         this.model = model;
         this.output = output;
     }
@@ -60,7 +62,7 @@ public final class Run {
 
     /// Whether every row of this run is there already.
     public static boolean isFinished(RunSettings settings, Path output) {
-        return settings.chains().stream().allMatch(chain -> Files.exists(evaluation(output, chain).resolve("scores.json")))
+        return settings.chains().stream().allMatch(chain -> Files.exists(evaluation(output, chain).resolve(StageDirectory.FINISHED)))
                 && Files.exists(output.resolve("results.json"))
                 && Files.exists(output.resolve("report.html"));
     }
@@ -163,7 +165,11 @@ public final class Run {
         String bits = chain.steps().isEmpty() ? "16" : String.valueOf(settings.quantise().bits());
         var row = Results.Row.of(chain.name(), bits, scores).with("standard_error", Math.sqrt(variance) / Math.max(1, scores.size()));
         var extra = new LinkedHashMap<>(row.extra());
-        if (!unreasoned.isEmpty()) extra.put("non_reasoning", unreasoned);
+        if (!unreasoned.isEmpty()) {
+            double mean = unreasoned.valueStream().mapToDouble(score -> score.path("mean").asDouble()).average().orElseThrow();
+            extra.put("non_reasoning", DoubleNode.valueOf(mean));
+            extra.put("non_reasoning_scores", unreasoned);
+        }
         return new Results.Row(row.name(), row.bits(), row.scores(), row.average(), extra);
     }
 }

@@ -77,12 +77,20 @@ public record RunSettings(
     public record QuantiseSettings(
             int bits, int groupSize, ScaleType scaleType, int calibration, List<String> tasks, RtnSettings rtn, GptqSettings gptq) {
 
-        /// The stage of this method.
-        public Quantize.Settings of(Chain.Step step) {
-            return new Quantize.Settings(method(step), calibration, tasks);
+        /// Checks both methods, whichever the rows use.
+        public QuantiseSettings {
+            tasks = WordProblemTexts.checked(tasks);
+            method(Chain.Step.RTN, bits, groupSize, scaleType, rtn, gptq);
+            method(Chain.Step.GPTQ, bits, groupSize, scaleType, rtn, gptq);
         }
 
-        private Method method(Chain.Step step) {
+        /// The stage of this method.
+        public Quantize.Settings of(Chain.Step step) {
+            return new Quantize.Settings(method(step, bits, groupSize, scaleType, rtn, gptq), calibration, tasks);
+        }
+
+        private static Method method(
+                Chain.Step step, int bits, int groupSize, ScaleType scaleType, RtnSettings rtn, GptqSettings gptq) {
             return switch (step) {
                 case RTN -> new Method.RoundToNearest(new GridSpec(bits, groupSize, rtn.symmetric, scaleType), rtn.clipSearch);
                 case GPTQ -> new Method.Gptq(

@@ -16,17 +16,20 @@ import rqat.run.Events;
 import rqat.run.Manifest;
 import rqat.run.Progress;
 import rqat.run.StageDirectory;
+import rqat.tensor.Torch;
+import rqat.train.ResumableRun;
 
 /// What the stages of one command share.
 ///
 /// @param seed     of everything random that is not a benchmark
+/// @param products how float32 matrices are multiplied; part of every result
 /// @param progress where stages say how far they are
-public record Session(long seed, Progress progress) {
+public record Session(long seed, Torch.Products products, Progress progress) {
 
     /// Tokens that a generator may keep in its cache: 64 sequences of 4,096. Sequences beyond wait for others to end.
     static final long KV_TOKENS = 64 * 4096;
 
-    private record Identity(long seed, Object settings) {}
+    private record Identity(long seed, Torch.Products products, Object settings) {}
 
     /// Makes `out` by `stage`, unless it is there already: resumes what is unfinished, and publishes the directory when `body` has
     /// filled it.
@@ -36,16 +39,16 @@ public record Session(long seed, Progress progress) {
     void produce(String stage, Object settings, SequencedMap<String, Path> inputs, Path out, Consumer<Work> body) {
         var hashes = new TreeMap<String, String>();
         inputs.forEach((name, path) -> hashes.put(name, Manifest.sha256(path)));
-        switch (StageDirectory.open(out, stage, Configuration.toTree(new Identity(seed, settings)), hashes)) {
+        switch (StageDirectory.open(out, stage, Configuration.toTree(new Identity(seed, products, settings)), hashes)) {
             case StageDirectory.Finished _ -> {}
-            case StageDirectory.Fresh(StageDirectory.Work work) -> work(work, out, false, body);
-            case StageDirectory.Resumable(StageDirectory.Work work) -> work(work, out, true, body);
+            case StageDirectory.Fresh(StageDirectory.Work work) -> work(work, out, body);
+            case StageDirectory.Resumable(StageDirectory.Work work) -> work(work, out, body);
         }
     }
 
-    private void work(StageDirectory.Work directory, Path out, boolean resumed, Consumer<Work> body) {
+    private void work(StageDirectory.Work directory, Path out, Consumer<Work> body) {
         try (directory) {
-            body.accept(new Work(directory, out.getFileName().toString(), resumed, progress));
+            body.accept(new Work(directory, out.getFileName().toString(), progress));
             directory.finish();
         }
     }
@@ -61,9 +64,8 @@ public record Session(long seed, Progress progress) {
     ///
     /// @param stage    its directory
     /// @param name     what progress and messages call it
-    /// @param resumed  whether an earlier process began it
     /// @param progress where it says how far it is
-    record Work(StageDirectory.Work stage, String name, boolean resumed, Progress progress) {
+    record Work(StageDirectory.Work stage, String name, Progress progress) {
         /// Where results go.
         Path directory() {
             return stage.directory();
@@ -73,7 +75,7 @@ public record Session(long seed, Progress progress) {
         void completions(long step, List<Rollout> rollouts, double[] advantages) {
             var lines = new StringBuilder();
             for (int i = 0; i < rollouts.size(); i++) lines.append(rollouts.get(i).toJson(step, advantages[i])).append('\n');
-            Path file = directory().resolve("completions.jsonl");
+            Path file = directory().resolve(ResumableRun.COMPLETIONS);
             try {
                 Files.writeString(file, lines, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
             } catch (IOException e) {

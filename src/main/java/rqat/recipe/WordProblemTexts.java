@@ -17,6 +17,13 @@ import rqat.text.Tokenizer;
 /// @param seed      of the draw
 record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, long seed) {
 
+    /// `tasks`, if there are such difficulties.
+    static List<String> checked(List<String> tasks) {
+        Optimisation.require(
+                !tasks.isEmpty() && WordProblems.TASKS.containsAll(tasks), "tasks", tasks, "at least one of " + WordProblems.TASKS);
+        return List.copyOf(tasks);
+    }
+
     /// `count` worked problems of the training split; the loss counts the assistant's answer only.
     List<TokenSequence> training(int count) {
         return draw(Split.TRAIN, count).stream().map(problem -> sequence(tokenizer, problem, false)).toList();

@@ -50,7 +50,7 @@ public final class HtmlReport {
 
     private static final Map<Reason, Integer> REASON_COLOURS = Map.of(Reason.MATCH, 2, Reason.MISMATCH, 1, Reason.TRUNCATED, 4,
             Reason.NO_ANSWER, 3, Reason.UNPARSABLE, 6, Reason.TIMEOUT, 5);
-    private static final Set<String> EVENT_FIELDS = Set.of("step", "event", "type", "kind", "name", "message");
+    private static final Set<String> EVENT_FIELDS = Set.of("step", "event", "type", "kind", "name", "message", "text", "time/at");
     private static final int MIN_POINTS_TO_SMOOTH = 40;
     private static final int SHOWN_HEAD = 3_000;
     private static final int SHOWN_TAIL = 2_000;
@@ -435,7 +435,7 @@ public final class HtmlReport {
         String rest = event.properties().stream().filter(entry -> !EVENT_FIELDS.contains(entry.getKey()))
                 .map(entry -> entry.getKey() + " " + (entry.getValue().isValueNode() ? entry.getValue().asString() : entry.getValue().toString()))
                 .collect(Collectors.joining(", "));
-        String message = text(event, "message");
+        String message = text(event, event.has("text") ? "text" : "message");
         String detail = message.isEmpty() || rest.isEmpty() ? message + rest : message + " (" + rest + ")";
         return detail.length() > 500 ? detail.substring(0, 500) + "…" : detail;
     }

@@ -14,6 +14,9 @@ public record ColdStartGate(double minimumPassRate, double minimumMixedShare) {
     /// One answer in five right, one group in ten with something to learn from.
     public static final ColdStartGate DEFAULT = new ColdStartGate(0.2, 0.1);
 
+    /// A model that is right this often has few mixed groups because it is good; there is little to gain, and nothing to refuse.
+    private static final double SOLVED = 0.9;
+
     /// What a model does on held-out prompts, several samples each.
     ///
     /// @param prompts    number of prompts
@@ -40,13 +43,12 @@ public record ColdStartGate(double minimumPassRate, double minimumMixedShare) {
     /// @param force pass whatever the outcome
     /// @throws Failure GATE when the outcome is below the minimum
     public void check(Outcome outcome, boolean force) {
-        if (force || outcome.passRate >= minimumPassRate && outcome.mixedShare >= minimumMixedShare) return;
+        boolean learnable = outcome.mixedShare >= minimumMixedShare || outcome.passRate >= SOLVED;
+        if (force || outcome.passRate >= minimumPassRate && learnable) return;
         String advice = outcome.passRate < minimumPassRate
                 ? "The model is too weak to find rewards: distil it longer, start from a better quantisation, use easier prompts, and check the"
                         + " checkpoint and its chat template"
-                : outcome.passRate > 0.5
-                        ? "It already solves nearly every prompt: use harder ones"
-                        : "It always solves some prompts and never the others: use prompts of a difficulty in between, or a larger group";
+                : "It always solves some prompts and never the others: use prompts of a difficulty in between, or a larger group";
         throw Failure.gate(String.format(
                 Locale.ROOT,
                 "cold-start gate: on %d held-out prompts with %d samples each, %.1f %% of the samples are right (minimum %.1f %%) and %.1f %% of"

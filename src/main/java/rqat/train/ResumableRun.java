@@ -35,6 +35,9 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
     private static final String LATENTS = "latents";
     private static final String MOMENTS = "moments";
 
+    /// Where an objective that samples logs its completions, a line each with its `step`; cut back with the metrics on resume.
+    public static final String COMPLETIONS = "completions.jsonl";
+
     /// Checks the interval.
     public ResumableRun {
         if (every < 1) throw new IllegalArgumentException("a checkpoint every %d steps; expected at least 1".formatted(every));
@@ -52,6 +55,7 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
         long first = store.latest(warnings::add).map(checkpoint -> restore(checkpoint, trainer)).orElse(0L);
         Metrics.truncateAfter(metricsFile, first - 1);
         Events.truncateAfter(eventsFile, first - 1);
+        Metrics.truncateAfter(directory.resolve(COMPLETIONS), first - 1);
         try (var metrics = Metrics.append(metricsFile);
                 var events = Events.append(eventsFile);
                 var task = progress.start(label, first, trainer.schedule().steps(), "steps")) {
