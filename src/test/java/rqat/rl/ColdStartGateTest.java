@@ -29,7 +29,7 @@ class ColdStartGateTest {
     }
 
     @Test
-    void aModelWithNothingLeftToLearnIsRefused() {
+    void aModelWithLittleLeftToLearnPassesAndOneStuckInBetweenDoesNot() {
         assertThatCode(() -> ColdStartGate.DEFAULT.check(new Outcome(64, 8, 0.98, 0.05), false)).doesNotThrowAnyException();
         assertThatThrownBy(() -> ColdStartGate.DEFAULT.check(new Outcome(64, 8, 0.85, 0.05), false)).isInstanceOf(rqat.Failure.class);
         assertThatThrownBy(() -> ColdStartGate.DEFAULT.check(new Outcome(64, 8, 0.4, 0), false))
