@@ -1,0 +1,95 @@
+package rqat.generate;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import rqat.Failure;
+import rqat.model.Decoder;
+import rqat.tensor.Grad;
+import rqat.tensor.Scope;
+import rqat.tensor.Tensors;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/// Scores with the decoder of this process: sequences go through it together, padded on the right; logits are made for some rows at a time,
+/// so that memory does not grow with tokens times vocabulary. Softmaxes are in float32. Not for several threads at once.
+public final class LocalScorer implements Scorer {
+    /// Logits held at a time.
+    private static final long LOGITS = 1L << 24;
+
+    private final Decoder decoder;
+    private final int tokensPerPass;
+
+    /// A scorer over `decoder`, which stays the caller's.
+    ///
+    /// @param tokensPerPass how many tokens, padding included, go through the decoder together; a longer sequence goes alone
+    public LocalScorer(Decoder decoder, int tokensPerPass) {
+        this.decoder = decoder;
+        this.tokensPerPass = tokensPerPass;
+    }
+
+    @Override
+    public List<float[]> score(List<int[]> sequences) {
+        for (int i = 0; i < sequences.size(); i++) check(i, sequences.get(i));
+        var result = new ArrayList<float[]>(sequences.size());
+        for (int from = 0; from < sequences.size(); ) {
+            if (Thread.interrupted()) {
+                throw Failure.interrupted("interrupted after scoring %d of %d sequences".formatted(from, sequences.size()));
+            }
+            int end = from + 1;
+            int width = sequences.get(from).length;
+            while (end < sequences.size()) {
+                int wider = Math.max(width, sequences.get(end).length);
+                if ((long) wider * (end + 1 - from) > tokensPerPass) break;
+                width = wider;
+                end++;
+            }
+            result.addAll(pass(sequences.subList(from, end), width));
+            from = end;
+        }
+        return result;
+    }
+
+    private List<float[]> pass(List<int[]> sequences, int width) {
+        int[] ids = new int[sequences.size() * width];
+        for (int i = 0; i < sequences.size(); i++) {
+            System.arraycopy(sequences.get(i), 0, ids, i * width, sequences.get(i).length);
+        }
+        return Grad.off(() -> Scope.get(() -> {
+            Tensor hidden = decoder.hidden(Tensors.of(ids, sequences.size(), width));
+            var result = new ArrayList<float[]>(sequences.size());
+            for (int i = 0; i < sequences.size(); i++) result.add(logProbabilities(hidden.select(0, i), sequences.get(i)));
+            return result;
+        }));
+    }
+
+    /// @param hidden `[T, hidden]`, T at least the length of `tokens`
+    private float[] logProbabilities(Tensor hidden, int[] tokens) {
+        int chunk = (int) Math.clamp(LOGITS / decoder.config().vocabularySize(), 1, tokens.length);
+        float[] result = new float[tokens.length - 1];
+        for (int from = 0; from < result.length; from += chunk) {
+            int start = from;
+            int rows = Math.min(chunk, result.length - from);
+            float[] part = Scope.get(() -> {
+                int[] targets = java.util.Arrays.copyOfRange(tokens, start + 1, start + 1 + rows);
+                Tensor logits = decoder.logits(hidden.narrow(0, start, rows)).to(ScalarType.Float);
+                return Tensors.floats(logits.log_softmax(-1).gather(1, Tensors.of(targets, rows, 1)));
+            });
+            System.arraycopy(part, 0, result, from, rows);
+        }
+        return result;
+    }
+
+    private void check(int index, int[] tokens) {
+        if (tokens.length == 0) throw Failure.usage("sequence %d to score is empty; give at least one token".formatted(index));
+        if (tokens.length > decoder.config().maxPositions()) {
+            throw Failure.usage("sequence %d to score has %d tokens; the model's context is %d. Cut it into windows."
+                    .formatted(index, tokens.length, decoder.config().maxPositions()));
+        }
+        for (int token : tokens) {
+            if (token < 0 || token >= decoder.config().vocabularySize()) {
+                throw Failure.usage("sequence %d to score contains token %d; the model has tokens 0 to %d. Is this its tokenizer?"
+                        .formatted(index, token, decoder.config().vocabularySize() - 1));
+            }
+        }
+    }
+}
