@@ -23,6 +23,9 @@ import rqat.train.Objective;
 import rqat.train.StepReport;
 import rqat.train.Student;
 import rqat.verify.Verifier;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
 
 /// GRPO on a (fake-quantised) student: sample groups of completions, judge them, raise the probability of those that are better than their
 /// group, one optimiser step per rollout.
@@ -169,6 +172,21 @@ public final class GrpoObjective implements Objective {
         metrics.put("time/train", (System.nanoTime() - start) * 1e-9);
         long tokens = rollouts.stream().mapToLong(Rollout::sequenceLength).sum();
         return new StepReport(result.loss(), tokens, metrics);
+    }
+
+    @Override
+    public JsonNode state() {
+        ObjectNode state = JsonNodeFactory.instance.objectNode();
+        if (gate != null) state.put("preflight", gate.state().preflight()).put("bad_steps", gate.state().badSteps());
+        return state;
+    }
+
+    @Override
+    public void restore(JsonNode state) {
+        if (state.has("preflight")) {
+            var remembered = new MismatchGate.State(state.path("preflight").asDouble(), state.path("bad_steps").asInt());
+            gate = new MismatchGate(settings.mismatchLimits, remembered);
+        }
     }
 
     /// Whether completions without advantage may be left out of the training pass: not with a KL term, which pulls them too, nor where the

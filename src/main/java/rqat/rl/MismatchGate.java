@@ -6,12 +6,11 @@ import rqat.Failure;
 /// Stops reinforcement learning when the sampler no longer samples from the model that is trained. Masking or down-weighting such tokens
 /// hides the defect while the run goes on to collapse; the gate makes it a message.
 ///
-/// The preflight compares both paths before the first step. During the run each step is compared with the preflight figure. The count of
-/// bad steps in a row starts anew when a run is resumed. Not for several threads.
+/// The preflight compares both paths before the first step. During the run each step is compared with the preflight figure. What it
+/// remembers between steps is [#state]. Not for several threads.
 public final class MismatchGate {
     private final Limits limits;
-    private final Mismatch preflight;
-    private int badSteps;
+    private State state;
 
     /// When to stop. The defaults are starting values: two engines with the same quantiser differ by about 0.01 nats per token.
     ///
@@ -27,12 +26,23 @@ public final class MismatchGate {
         public static final Limits DEFAULT = new Limits(0.02, 1e-3, 3, 1e-3, 3, 1e-2);
     }
 
+    /// All that the gate remembers.
+    ///
+    /// @param preflight [Mismatch#absoluteMean] before the first step
+    /// @param badSteps  bad steps in a row up to now
+    public record State(double preflight, int badSteps) {}
+
+    /// Goes on from what [#state] said.
+    public MismatchGate(Limits limits, State state) {
+        this.limits = limits;
+        this.state = state;
+    }
+
     /// Passes the preflight or stops.
     ///
     /// @throws Failure GATE when the preflight is beyond its limits, or is not a number
     public MismatchGate(Limits limits, Mismatch preflight) {
-        this.limits = limits;
-        this.preflight = preflight;
+        this(limits, new State(preflight.absoluteMean(), 0));
         if (!(preflight.absoluteMean() <= limits.preflightAbsoluteMean && preflight.k3() <= limits.preflightK3)) {
             throw Failure.gate(String.format(
                     Locale.ROOT,
@@ -60,15 +70,20 @@ public final class MismatchGate {
                     "mismatch gate (step %d): K3 %.4g exceeds %.4g (absolute mean %.4g, largest %.4g nats per token). %s",
                     step, mismatch.k3(), limits.k3, mismatch.absoluteMean(), mismatch.absoluteMax(), ADVICE));
         }
-        double limit = Math.max(limits.factor * preflight.absoluteMean(), limits.harmless);
-        badSteps = mismatch.absoluteMean() <= limit ? 0 : badSteps + 1;
-        if (badSteps >= limits.badSteps) {
+        double limit = Math.max(limits.factor * state.preflight, limits.harmless);
+        state = new State(state.preflight, mismatch.absoluteMean() <= limit ? 0 : state.badSteps + 1);
+        if (state.badSteps >= limits.badSteps) {
             throw Failure.gate(String.format(
                     Locale.ROOT,
                     "mismatch gate (step %d): for %d steps in a row sampled log-probabilities differed from the training forward"
                             + " pass by more than %.4g nats per token (now %.4g; preflight %.4g). %s",
-                    step, badSteps, limit, mismatch.absoluteMean(), preflight.absoluteMean(), ADVICE));
+                    step, state.badSteps, limit, mismatch.absoluteMean(), state.preflight, ADVICE));
         }
+    }
+
+    /// What to go on from.
+    public State state() {
+        return state;
     }
 
     private static final String ADVICE = "The policy is being trained on samples of another distribution. Go back to an earlier checkpoint"

@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -13,6 +17,7 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.assertj.core.api.InstanceOfAssertFactories;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -20,6 +25,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import rqat.Failure;
@@ -45,11 +51,15 @@ import rqat.rl.GrpoLoss.Preset;
 import rqat.rl.GrpoObjective.Settings;
 import rqat.rl.GrpoObjective.Truncation;
 import rqat.rl.GrpoObjective.Watcher;
+import rqat.run.Metrics;
+import rqat.run.Progress;
 import rqat.tensor.Grad;
+import rqat.tensor.HostTensors;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import rqat.train.Adam;
 import rqat.train.Initialiser;
+import rqat.train.ResumableRun;
 import rqat.train.Schedule;
 import rqat.train.StepReport;
 import rqat.train.Student;
@@ -338,19 +348,7 @@ class GrpoObjectiveTest {
     void aQuantisedStudentIsSampledAsItIsTrained() {
         ModelConfig config = config(12);
         SequencedMap<String, Tensor> latents = latents(config);
-        var spec = new GridSpec(3, 8, true, ScaleType.BFLOAT16);
-        var grids = new LinkedHashMap<String, Grid>();
-        for (int layer = 0; layer < config.layers(); layer++) {
-            for (Linear linear : Linear.values()) {
-                String name = linear.weight(layer);
-                Grid grid = Grid.fit(spec, latents.get(name), ClipSearch.NONE);
-                open.add(grid);
-                grids.put(name, grid);
-            }
-        }
-        var quantisation = new Student.Quantisation(grids, ScaleMode.STATIC, MaskRule.HALF_STEP);
-        var student = new Student(config, latents, quantisation, new Student.Options(ScalarType.Float, false, Set.of()));
-        open.add(student);
+        Student student = quantised(config, latents);
         Settings settings = settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64);
         List<Problem> problems = List.of(new Problem("a", new int[] {1, 2}, ""), new Problem("b", new int[] {3}, ""));
 
@@ -360,6 +358,42 @@ class GrpoObjectiveTest {
 
         assertThat(same.absoluteMax()).isLessThan(1e-5);
         assertThat(other.absoluteMean()).isGreaterThan(0.02);
+    }
+
+    @Test
+    void killedWithinARolloutAndResumedEndsWithTheSameBytes(@TempDir Path directory) {
+        List<Object> whole = resumable(directory.resolve("whole"), Integer.MAX_VALUE);
+        for (int verdicts : new int[] {100, 30, 150}) {
+            assertThatThrownBy(() -> resumable(directory.resolve("killed"), verdicts)).hasMessage("killed");
+        }
+
+        assertThat(resumable(directory.resolve("killed"), Integer.MAX_VALUE)).isEqualTo(whole);
+        assertThat(whole.getLast()).asInstanceOf(InstanceOfAssertFactories.LIST).hasSize(12);
+    }
+
+    /// Twelve steps of a quantised student, given up after so many verdicts; what they left behind.
+    private List<Object> resumable(Path directory, int verdicts) {
+        ModelConfig config = config(12);
+        SequencedMap<String, Tensor> latents = latents(config);
+        Student student = quantised(config, latents);
+        int[] left = {verdicts};
+        Verifier failing = (text, truncated, gold) -> {
+            if (left[0]-- == 0) throw new IllegalStateException("killed");
+            return EVEN.verify(text, truncated, gold);
+        };
+        List<Problem> problems = IntStream.range(0, 10).mapToObj(i -> new Problem("p" + i, new int[] {1, 2 + i}, "")).toList();
+        var objective = objective(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64), problems, LOCAL, failing, Watcher.NONE);
+        try {
+            Files.createDirectories(directory);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        new ResumableRun(directory, directory.resolve("checkpoints"), 2, "grpo", Progress.silent())
+                .run(new Trainer(student, objective, adam(student, 1e-3), new Schedule(1, 12, 0), 1));
+        return List.of(
+                HostTensors.toHost(student.state()),
+                objective.state(),
+                Metrics.read(directory.resolve("metrics.jsonl")).stream().map(Metrics.Row::values).toList());
     }
 
     @Test
@@ -554,6 +588,23 @@ class GrpoObjectiveTest {
     private Student student(ModelConfig config, SequencedMap<String, Tensor> latents) {
         var student = new Student(config, latents, new Student.Options(ScalarType.Float, false, Set.of()));
         student.project();
+        open.add(student);
+        return student;
+    }
+
+    /// Every linear map on a 3-bit grid.
+    private Student quantised(ModelConfig config, SequencedMap<String, Tensor> latents) {
+        var grids = new LinkedHashMap<String, Grid>();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            for (Linear linear : Linear.values()) {
+                String name = linear.weight(layer);
+                Grid grid = Grid.fit(new GridSpec(3, 8, true, ScaleType.BFLOAT16), latents.get(name), ClipSearch.NONE);
+                open.add(grid);
+                grids.put(name, grid);
+            }
+        }
+        var quantisation = new Student.Quantisation(grids, ScaleMode.STATIC, MaskRule.HALF_STEP);
+        var student = new Student(config, latents, quantisation, new Student.Options(ScalarType.Float, false, Set.of()));
         open.add(student);
         return student;
     }

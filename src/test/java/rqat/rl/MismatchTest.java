@@ -78,7 +78,8 @@ class MismatchTest {
             gate.check(4, bad);
             gate.check(5, bad);
         }).doesNotThrowAnyException();
-        assertThatThrownBy(() -> gate.check(6, bad))
+        var resumed = new MismatchGate(MismatchGate.Limits.DEFAULT, gate.state());
+        assertThatThrownBy(() -> resumed.check(6, bad))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.GATE))
                 .hasMessageContaining("step 6")
                 .hasMessageContaining("0.006500");
