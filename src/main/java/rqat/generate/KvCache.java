@@ -110,7 +110,7 @@ final class KvCache implements AutoCloseable {
                 .masked_fill_(mask.logical_not(), new Scalar(Double.NEGATIVE_INFINITY));
         return (_, queries, keys, values) -> {
             long rows = queries.size(0), heads = keys.size(1), width = queries.size(3);
-            return Torch.exactly(() -> torch.scaled_dot_product_attention(
+            return torch.scaled_dot_product_attention(
                             queries.reshape(rows, heads, -1, width),
                             keys,
                             values,
@@ -118,7 +118,7 @@ final class KvCache implements AutoCloseable {
                             0.0,
                             false,
                             new DoubleOptional(),
-                            false))
+                            false)
                     .reshape(rows, -1, 1, width);
         };
     }

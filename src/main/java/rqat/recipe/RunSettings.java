@@ -46,7 +46,7 @@ public record RunSettings(
             "runs/quickstart",
             1,
             2,
-            Torch.Products.FAST,
+            Torch.Products.EXACT,
             List.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo"),
             new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
             new FineTune.Settings(TASKS, 20_000, 32, Optimisation.of(150, 3e-4, 32)),

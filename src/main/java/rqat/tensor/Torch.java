@@ -1,6 +1,5 @@
 package rqat.tensor;
 
-import java.util.function.Supplier;
 import org.bytedeco.pytorch.global.torch;
 
 /// The process-wide state of libtorch.
@@ -15,25 +14,15 @@ public final class Torch {
         FAST
     }
 
-    /// Chooses how the whole process multiplies float32 matrices. Float64 products (Hessians, Cholesky factors) stay exact.
+    /// Chooses how the whole process multiplies float32 matrices, before it multiplies any: the switch is shared by all threads. Float64
+    /// products (Hessians, Cholesky factors) stay exact. Fast products pay for training; the many tiny products of decoding cost more to
+    /// round than to multiply.
     public static void products(Products products) {
         torch.globalContext().setFloat32MatmulPrecision(
                 switch (products) {
                     case EXACT -> "highest";
                     case FAST -> "medium";
                 });
-    }
-
-    /// Runs `body` with exact products, whatever was chosen: for kernels that multiply many tiny matrices, which cost more to round than
-    /// to multiply.
-    public static <T> T exactly(Supplier<T> body) {
-        if (torch.globalContext().float32MatmulPrecision().intern() == torch.Float32MatmulPrecision.HIGHEST) return body.get();
-        products(Products.EXACT);
-        try {
-            return body.get();
-        } finally {
-            products(Products.FAST);
-        }
     }
 
     /// Sets how many threads one operation of the *calling* thread may use. More than one pays only for large matrices: small operations
