@@ -5,6 +5,7 @@ import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
 /// The forward pass of every supported family: embedding, blocks of grouped-query attention and a gated MLP with RMS norms before each,
@@ -50,7 +51,12 @@ public final class Decoder {
     public Tensor hidden(Tensor ids, Tensor positions, Attention attention) {
         Rotation rotation = rotation(positions);
         Tensor x = embed(ids);
-        for (int layer = 0; layer < config.layers(); layer++) x = block(layer, x, rotation, attention);
+        for (int layer = 0; layer < config.layers(); layer++) {
+            int index = layer;
+            Tensor input = x;
+            // Temporaries go with their block; under gradients the graph keeps what it needs.
+            x = Scope.keep(() -> block(index, input, rotation, attention));
+        }
         return finalNorm(x);
     }
 

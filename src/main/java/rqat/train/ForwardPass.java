@@ -20,7 +20,7 @@ public sealed interface ForwardPass {
 
     /// Runs `ids [B, T]` (int64). The tensors that the pass keeps live in the caller's scope.
     static ForwardPass of(Decoder decoder, Tensor ids, boolean checkpoint) {
-        return checkpoint ? Checkpointed.run(decoder, ids) : new Recorded(decoder.hidden(ids));
+        return checkpoint ? Checkpointed.run(decoder, ids) : new Recorded(Scope.keep(() -> decoder.hidden(ids)));
     }
 
     /// Final hidden states `[B, T, hidden]`.
@@ -89,7 +89,7 @@ public sealed interface ForwardPass {
         private static Tensor again(Tensor input, Tensor gradient, java.util.function.UnaryOperator<Tensor> function) {
             return Scope.own(() -> {
                 Tensor x = input.detach().requires_grad_(true);
-                ForwardPass.propagate(Grad.on(() -> function.apply(x)), gradient);
+                ForwardPass.propagate(Scope.keep(() -> Grad.on(() -> function.apply(x))), gradient);
                 return new Tensor(x.grad()); // grad() is a reference into x, which ends with this scope
             });
         }

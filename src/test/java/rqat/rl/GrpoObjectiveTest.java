@@ -124,6 +124,28 @@ class GrpoObjectiveTest {
         assertThat(Arrays.equals(after[2], after[5])).isTrue();
     }
 
+    @Test
+    void aThreeBitStudentLearnsToAnswerFromRewardsAlone() {
+        ModelConfig config = config(12);
+        SequencedMap<String, Tensor> latents = latents(config);
+        Student student = quantised(config, latents);
+        // After token n comes n + 1, and then the end.
+        List<Problem> problems = IntStream.range(2, 9)
+                .mapToObj(n -> new Problem("after " + n, new int[] {n}, (n + 1) + " " + STOP))
+                .toList();
+        Verifier exact = (text, _, gold) -> verdict(text.equals(gold));
+        var sampling = new Sampling(1, 1, 0, 4, Set.of(STOP));
+        var settings = new Settings(3, 7, 16, sampling, Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 4), 2, Truncation.KEEP, 112, 512,
+                MismatchGate.Limits.DEFAULT);
+        var rewards = new ArrayList<Double>();
+
+        new Trainer(student, objective(settings, problems, LOCAL, exact, Watcher.NONE), adam(student, 1e-2), new Schedule(5, 30, 1), 1)
+                .run(0, (_, line) -> rewards.add(line.get("reward/mean").doubleValue()));
+
+        assertThat(rewards.subList(0, 5)).allMatch(reward -> reward < 0.1);
+        assertThat(rewards.subList(25, 30)).allMatch(reward -> reward > 0.35);
+    }
+
     private List<Double> bandit(Verifier verifier, int steps) {
         ModelConfig config = config(2);
         Student student = student(config, latents(config));

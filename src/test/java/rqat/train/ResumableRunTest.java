@@ -87,7 +87,7 @@ class ResumableRunTest {
                         Adam.Settings.DEFAULT,
                         List.of(new Adam.Group(5e-3, student.parameters()), new Adam.Group(1e-3, student.scales())))) {
             Path path = Files.createDirectories(directory.resolve(folder));
-            new ResumableRun(path, path.resolve("checkpoints"), 5, "test", Progress.silent())
+            new ResumableRun(path, path.resolve("checkpoints"), 10, "test", Progress.silent())
                     .run(new Trainer(student, new Troubled(objective, killedAt, interruptedAt), adam, new Schedule(2, STEPS, 0), 1));
             var state = HostTensors.toHost(student.state());
             student.weights().all().forEach((name, weight) -> state.put("weight." + name, HostTensors.toHost(weight)));

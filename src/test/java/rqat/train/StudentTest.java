@@ -16,6 +16,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import rqat.Failure;
 import rqat.model.Decoder;
@@ -26,6 +27,8 @@ import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
 import rqat.quant.GridSpec;
 import rqat.quant.MaskRule;
+import rqat.quant.Method;
+import rqat.quant.QuantisedModel;
 import rqat.quant.ScaleMode;
 import rqat.quant.ScaleType;
 import rqat.tensor.Grad;
@@ -221,6 +224,32 @@ class StudentTest {
         assertThatThrownBy(() -> new Student(config, latents, new Student.Options(ScalarType.Float, false, latents.keySet())))
                 .isInstanceOf(Failure.class)
                 .hasMessageContaining("nothing to train");
+    }
+
+    /// Step 0 is the compressed model, and what was trained is what will be saved, bit for bit.
+    @ParameterizedTest
+    @CsvSource({"STATIC, Float", "STATIC, BFloat16", "DYNAMIC, BFloat16", "LEARNED, BFloat16"})
+    void followsTheQuantisedModelBitForBit(ScaleMode mode, ScalarType compute) {
+        var quantisation = quantisation(mode, MaskRule.HALF_STEP);
+        var model = new QuantisedModel(config, latents, grids, new Method.RoundToNearest(SPEC, ClipSearch.NONE), mode, MaskRule.HALF_STEP);
+        var sequences = Toy.sequences(5, config.vocabularySize(), 4);
+        try (var student = new Student(config, model.latents(), quantisation, Toy.options(compute));
+                var adam = new Adam(
+                        Adam.Settings.DEFAULT,
+                        List.of(new Adam.Group(1e-2, student.parameters()), new Adam.Group(1e-3, student.scales())))) {
+            assertSame(student.weights(), model.weights(compute));
+            new Trainer(student, new SftObjective(_ -> sequences, 4, 64), adam, new Schedule(0, 3, 0), 1).run(0, (_, _) -> {});
+            assertThat(student.codeReport().flippedTotal()).isPositive();
+            assertSame(student.weights(), model.weights(compute));
+        }
+    }
+
+    private static void assertSame(Weights actual, Weights expected) {
+        expected.all().forEach((name, weight) -> {
+            try (weight) {
+                assertThat(actual.get(name).equal(weight)).as(name).isTrue();
+            }
+        });
     }
 
     @Test
