@@ -30,6 +30,8 @@ import rqat.Failure;
             ReinforceCommand.class,
             EvalCommand.class,
             ScoreCommand.class,
+            GenerateCommand.class,
+            TokenizeCommand.class,
             ReportCommand.class,
             PretrainCommand.class
         })
