@@ -1,0 +1,777 @@
+package rqat.text;
+
+import java.time.LocalDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import rqat.text.JinjaInterpreter.Values;
+import rqat.text.PythonValues.JsonStyle;
+import rqat.text.PythonValues.Tuple;
+import rqat.text.PythonValues.Undefined;
+import rqat.text.PythonValues.View;
+
+/// The filters, tests, methods and global functions that templates may name. What is not listed here is an error, never a guess.
+final class JinjaFunctions {
+
+    /// Names that are defined without the caller's doing.
+    static final Set<String> GLOBALS = Set.of("range", "dict", "namespace", "raise_exception", "strftime_now");
+
+    private static final Set<String> STRING_METHODS = Set.of(
+            "split", "rsplit", "splitlines", "strip", "lstrip", "rstrip", "startswith", "endswith", "replace", "upper", "lower",
+            "title", "capitalize", "find", "rfind", "count", "join", "removeprefix", "removesuffix", "partition", "rpartition",
+            "isdigit", "isalpha", "isalnum", "isspace", "isupper", "islower");
+
+    private static final Set<String> DICTIONARY_METHODS = Set.of("items", "keys", "values", "get");
+
+    private static final Set<String> LIST_METHODS = Set.of("index", "count");
+
+    /// Methods that Python has and we do not: an attribute of this name must not silently be undefined.
+    private static final Set<String> UNSUPPORTED_METHODS = Set.of(
+            "casefold", "center", "encode", "expandtabs", "format", "format_map", "isascii", "isdecimal", "isidentifier", "isnumeric",
+            "isprintable", "istitle", "ljust", "maketrans", "rindex", "rjust", "swapcase", "translate", "zfill", "append", "clear",
+            "copy", "extend", "insert", "pop", "remove", "reverse", "sort", "fromkeys", "popitem", "setdefault", "update");
+
+    /// As in Jinja's sandbox.
+    private static final int MAXIMUM_RANGE = 100_000;
+
+    private final JinjaInterpreter interpreter;
+    private final PythonValues values;
+    private final LocalDateTime now;
+
+    JinjaFunctions(JinjaInterpreter interpreter, LocalDateTime now) {
+        this.interpreter = interpreter;
+        this.values = interpreter.values;
+        this.now = now;
+    }
+
+    // ---- attributes and items
+
+    /// `target.name`: a method or attribute first, then an item, then undefined.
+    @Nullable Object attribute(@Nullable Object target, String name) {
+        return switch (target) {
+            case Undefined undefined -> throw new JinjaError("'" + undefined.name() + "' is undefined, so it has no '" + name + "'");
+            case JinjaInterpreter.Namespace namespace ->
+                namespace.attributes().containsKey(name) ? namespace.attributes().get(name) : new Undefined(name);
+            case JinjaInterpreter.Loop loop -> loopAttribute(loop, name);
+            case null -> new Undefined(name);
+            default -> method(target, name) instanceof Object method ? method : PythonValues.item(target, name);
+        };
+    }
+
+    /// `target[index]`: an item first, then for a name a method or attribute, then undefined.
+    @Nullable Object item(@Nullable Object target, @Nullable Object index) {
+        if (index instanceof String name && !(target instanceof Map<?, ?> entries && entries.containsKey(name))) {
+            return attribute(target, name);
+        }
+        return PythonValues.item(target, index);
+    }
+
+    private static @Nullable Object method(Object target, String name) {
+        Set<String> methods = switch (target) {
+            case String _ -> STRING_METHODS;
+            case Map<?, ?> _ -> DICTIONARY_METHODS;
+            case List<?> _ -> LIST_METHODS;
+            default -> Set.of();
+        };
+        if (methods.contains(name)) {
+            return new JinjaInterpreter.Method(target, name);
+        }
+        boolean key = target instanceof Map<?, ?> entries && entries.containsKey(name);
+        if (name.startsWith("__") || !key && !methods.isEmpty() && UNSUPPORTED_METHODS.contains(name)) {
+            throw new JinjaError("the method '" + name + "' of " + PythonValues.typeName(target) + " is not supported");
+        }
+        return null;
+    }
+
+    private @Nullable Object loopAttribute(JinjaInterpreter.Loop loop, String name) {
+        int index = loop.index();
+        int length = loop.items().size();
+        return switch (name) {
+            case "index" -> index + 1L;
+            case "index0" -> (long) index;
+            case "revindex" -> (long) length - index;
+            case "revindex0" -> length - index - 1L;
+            case "first" -> index == 0;
+            case "last" -> index == length - 1;
+            case "length" -> (long) length;
+            case "previtem" -> index == 0 ? new Undefined(name) : loop.items().get(index - 1);
+            case "nextitem" -> index == length - 1 ? new Undefined(name) : loop.items().get(index + 1);
+            case "cycle" -> new JinjaInterpreter.Method(loop, name);
+            default -> throw new JinjaError("loop." + name + " is not supported");
+        };
+    }
+
+    // ---- comparisons and tests
+
+    /// One link of a comparison.
+    boolean compare(String operator, @Nullable Object left, @Nullable Object right) {
+        return switch (operator) {
+            case "==" -> values.isEqual(left, right);
+            case "!=" -> !values.isEqual(left, right);
+            case "<" -> values.compare(left, right) < 0;
+            case "<=" -> values.compare(left, right) <= 0;
+            case ">" -> values.compare(left, right) > 0;
+            case ">=" -> values.compare(left, right) >= 0;
+            case "in" -> values.contains(right, left);
+            case "not in" -> !values.contains(right, left);
+            default -> throw new JinjaError("unknown operator " + operator);
+        };
+    }
+
+    /// `value is name(arguments)`
+    boolean test(String name, @Nullable Object value, Values arguments) {
+        return switch (name) {
+            case "divisibleby" -> PythonValues.toLong(values.binary("%", value, argument(name, arguments))) == 0;
+            case "eq", "equalto", "==" -> compare("==", value, argument(name, arguments));
+            case "ne", "!=" -> compare("!=", value, argument(name, arguments));
+            case "lt", "lessthan", "<" -> compare("<", value, argument(name, arguments));
+            case "le", "<=" -> compare("<=", value, argument(name, arguments));
+            case "gt", "greaterthan", ">" -> compare(">", value, argument(name, arguments));
+            case "ge", ">=" -> compare(">=", value, argument(name, arguments));
+            case "in" -> compare("in", value, argument(name, arguments));
+            case "sameas" -> same(value, argument(name, arguments));
+            default -> {
+                arguments.bind("the test '" + name + "'", 0);
+                yield test(name, value);
+            }
+        };
+    }
+
+    private static @Nullable Object argument(String test, Values arguments) {
+        return arguments.bind("the test '" + test + "'", 1, "other")[0];
+    }
+
+    private static boolean same(@Nullable Object left, @Nullable Object right) {
+        boolean constants = left instanceof Boolean || left instanceof Long || left instanceof String;
+        return left == right || constants && left.equals(right);
+    }
+
+    private boolean test(String name, @Nullable Object value) {
+        return switch (name) {
+            case "defined" -> !(value instanceof Undefined);
+            case "undefined" -> value instanceof Undefined;
+            case "none" -> value == null;
+            case "true" -> Boolean.TRUE.equals(value);
+            case "false" -> Boolean.FALSE.equals(value);
+            case "boolean" -> value instanceof Boolean;
+            case "string" -> value instanceof String;
+            case "number" -> PythonValues.isNumber(value);
+            case "integer" -> PythonValues.isNumber(value) && !(value instanceof Boolean) && !(value instanceof Double);
+            case "float" -> value instanceof Double;
+            case "mapping" -> value instanceof Map<?, ?>;
+            case "sequence", "iterable" ->
+                value instanceof String || value instanceof List<?> || value instanceof Map<?, ?> || value instanceof Undefined;
+            case "callable" -> value instanceof JinjaInterpreter.Callable || value instanceof Undefined;
+            case "odd" -> Math.floorMod(PythonValues.toLong(value), 2) == 1;
+            case "even" -> Math.floorMod(PythonValues.toLong(value), 2) == 0;
+            case "lower" -> isCased(values.str(value), false);
+            case "upper" -> isCased(values.str(value), true);
+            default -> throw new JinjaError("the test '" + name + "' is not supported");
+        };
+    }
+
+    private static boolean isCased(String text, boolean upper) {
+        return text.codePoints().noneMatch(upper ? Character::isLowerCase : Character::isUpperCase)
+                && text.codePoints().noneMatch(Character::isTitleCase)
+                && text.codePoints().anyMatch(upper ? Character::isUpperCase : Character::isLowerCase);
+    }
+
+    // ---- globals
+
+    /// `name(arguments)`
+    Object global(String name, Values arguments) {
+        return switch (name) {
+            case "range" -> range(arguments);
+            case "dict" -> {
+                new Values(arguments.positional(), Map.of()).bind("dict", 0);
+                yield new LinkedHashMap<>(arguments.named());
+            }
+            case "namespace" -> {
+                Map<String, @Nullable Object> attributes = new LinkedHashMap<>();
+                for (Object initial : arguments.positional()) {
+                    if (!(initial instanceof Map<?, ?> entries) || arguments.positional().size() > 1) {
+                        throw new JinjaError("namespace: takes one dictionary and named values");
+                    }
+                    entries.forEach((key, value) -> attributes.put(values.str(key), value));
+                }
+                attributes.putAll(arguments.named());
+                yield new JinjaInterpreter.Namespace(attributes);
+            }
+            case "raise_exception" ->
+                throw new JinjaError("the template refuses these messages: " + values.str(arguments.bind(name, 1, "message")[0]));
+            case "strftime_now" -> strftime(values.str(arguments.bind(name, 1, "format")[0]));
+            default -> throw new JinjaError("the function '" + name + "' is not supported");
+        };
+    }
+
+    private List<@Nullable Object> range(Values arguments) {
+        Object[] bound = arguments.bind("range", 1, "start", "stop", "step");
+        long start = JinjaInterpreter.isMissing(bound[1]) ? 0 : PythonValues.toLong(bound[0]);
+        long stop = PythonValues.toLong(bound[JinjaInterpreter.isMissing(bound[1]) ? 0 : 1]);
+        long step = JinjaInterpreter.isMissing(bound[2]) ? 1 : PythonValues.toLong(bound[2]);
+        if (step == 0) {
+            throw new JinjaError("range: the step cannot be 0");
+        }
+        List<@Nullable Object> numbers = new ArrayList<>();
+        for (long i = start; step > 0 ? i < stop : i > stop; i = Math.addExact(i, step)) {
+            if (numbers.size() == MAXIMUM_RANGE) {
+                throw new JinjaError("range: more than " + MAXIMUM_RANGE + " numbers");
+            }
+            numbers.add(i);
+        }
+        values.charge(numbers.size());
+        return numbers;
+    }
+
+    private String strftime(String format) {
+        StringBuilder out = new StringBuilder();
+        for (int i = 0; i < format.length(); i++) {
+            if (format.charAt(i) != '%' || i + 1 == format.length()) {
+                out.append(format.charAt(i));
+                continue;
+            }
+            boolean unpadded = format.charAt(i + 1) == '-' && i + 2 < format.length();
+            i += unpadded ? 2 : 1;
+            String pattern = switch (format.charAt(i)) {
+                case 'Y' -> "uuuu";
+                case 'y' -> "uu";
+                case 'm' -> "MM";
+                case 'B' -> "MMMM";
+                case 'b', 'h' -> "MMM";
+                case 'd' -> "dd";
+                case 'j' -> "DDD";
+                case 'A' -> "EEEE";
+                case 'a' -> "EEE";
+                case 'H' -> "HH";
+                case 'I' -> "hh";
+                case 'M' -> "mm";
+                case 'S' -> "ss";
+                case 'p' -> "a";
+                case 'F' -> "uuuu-MM-dd";
+                case 'T' -> "HH:mm:ss";
+                case '%' -> "'%'";
+                default -> throw new JinjaError("strftime_now: %" + format.charAt(i) + " is not supported");
+            };
+            String text = DateTimeFormatter.ofPattern(pattern, Locale.US).format(now);
+            out.append(unpadded && text.startsWith("0") && text.length() > 1 ? text.replaceFirst("^0+(?=.)", "") : text);
+        }
+        return out.toString();
+    }
+
+    // ---- methods
+
+    /// `receiver.name(arguments)`
+    @Nullable Object method(Object receiver, String name, Values arguments) {
+        return switch (receiver) {
+            case String text -> stringMethod(text, name, arguments);
+            case Map<?, ?> entries -> switch (name) {
+                case "items" -> new View(name, pairs(entries));
+                case "keys" -> new View(name, values.iterate(entries));
+                case "values" -> {
+                    values.charge(entries.size());
+                    yield new View(name, new ArrayList<>(entries.values()));
+                }
+                case "get" -> {
+                    Object[] bound = arguments.bind(name, 1, "key", "default");
+                    yield entries.containsKey(PythonValues.key(bound[0])) ? entries.get(bound[0]) : orElse(bound[1], null);
+                }
+                default -> throw new JinjaError("the method '" + name + "' is not supported");
+            };
+            case List<?> items -> {
+                Object sought = arguments.bind(name, 1, "value")[0];
+                List<Integer> places = new ArrayList<>();
+                for (int i = 0; i < items.size(); i++) {
+                    if (values.isEqual(items.get(i), sought)) {
+                        places.add(i);
+                    }
+                }
+                if (name.equals("index") && places.isEmpty()) {
+                    throw new JinjaError("index: the value is not in the list");
+                }
+                yield name.equals("index") ? (long) places.getFirst() : (long) places.size();
+            }
+            case JinjaInterpreter.Loop loop -> {
+                List<@Nullable Object> choices = arguments.positional();
+                if (choices.isEmpty()) {
+                    throw new JinjaError("loop.cycle: no values given");
+                }
+                yield choices.get(loop.index() % choices.size());
+            }
+            default -> throw new JinjaError("the method '" + name + "' is not supported");
+        };
+    }
+
+    private @Nullable Object stringMethod(String text, String name, Values arguments) {
+        values.chargeLength(text.length());
+        return switch (name) {
+            case "strip", "lstrip", "rstrip" -> {
+                Object characters = orElse(arguments.bind(name, 0, "chars")[0], null);
+                yield PythonValues.strip(
+                        text,
+                        characters == null ? null : string(name, characters),
+                        !name.equals("rstrip"),
+                        !name.equals("lstrip"));
+            }
+            case "split", "rsplit" -> split(text, name, arguments);
+            case "splitlines" -> {
+                boolean keep = PythonValues.isTrue(orElse(arguments.bind(name, 0, "keepends")[0], false));
+                yield splitLines(text, keep);
+            }
+            case "partition", "rpartition" -> {
+                String separator = separator(name, arguments.bind(name, 1, "sep")[0]);
+                int at = name.equals("partition") ? text.indexOf(separator) : text.lastIndexOf(separator);
+                yield new Tuple(at >= 0
+                        ? List.of(text.substring(0, at), separator, text.substring(at + separator.length()))
+                        : name.equals("partition") ? List.of(text, "", "") : List.of("", "", text));
+            }
+            case "startswith", "endswith" -> {
+                Object affixes = arguments.bind(name, 1, "prefix")[0];
+                for (Object affix : affixes instanceof Tuple tuple ? tuple : Collections.singletonList(affixes)) {
+                    String sought = string(name, affix);
+                    if (name.equals("startswith") ? text.startsWith(sought) : text.endsWith(sought)) {
+                        yield true;
+                    }
+                }
+                yield false;
+            }
+            case "removeprefix" -> {
+                String prefix = string(name, arguments.bind(name, 1, "prefix")[0]);
+                yield text.startsWith(prefix) ? text.substring(prefix.length()) : text;
+            }
+            case "removesuffix" -> {
+                String suffix = string(name, arguments.bind(name, 1, "suffix")[0]);
+                yield text.endsWith(suffix) ? text.substring(0, text.length() - suffix.length()) : text;
+            }
+            case "replace" -> {
+                Object[] bound = arguments.bind(name, 2, "old", "new", "count");
+                yield replace(text, string(name, bound[0]), string(name, bound[1]), orElse(bound[2], -1L));
+            }
+            case "find", "rfind" -> {
+                String sought = string(name, arguments.bind(name, 1, "sub")[0]);
+                int at = name.equals("find") ? text.indexOf(sought) : text.lastIndexOf(sought);
+                yield at < 0 ? -1L : (long) text.codePointCount(0, at);
+            }
+            case "count" -> {
+                String sought = string(name, arguments.bind(name, 1, "sub")[0]);
+                yield sought.isEmpty() ? PythonValues.length(text) + 1L : occurrences(text, sought);
+            }
+            case "join" -> join(values.iterate(arguments.bind(name, 1, "items")[0]), text, true);
+            default -> {
+                arguments.bind(name, 0);
+                yield switch (name) {
+                    case "upper" -> text.toUpperCase(Locale.ROOT);
+                    case "lower" -> text.toLowerCase(Locale.ROOT);
+                    case "title" -> title(text);
+                    case "capitalize" -> capitalize(text);
+                    case "isupper" -> isCased(text, true);
+                    case "islower" -> isCased(text, false);
+                    case "isspace" -> !text.isEmpty() && text.codePoints().allMatch(PythonValues::isSpace);
+                    case "isdigit" -> !text.isEmpty() && text.codePoints().allMatch(Character::isDigit);
+                    case "isalpha" -> !text.isEmpty() && text.codePoints().allMatch(Character::isLetter);
+                    case "isalnum" -> !text.isEmpty() && text.codePoints().allMatch(Character::isLetterOrDigit);
+                    default -> throw new JinjaError("the method '" + name + "' is not supported");
+                };
+            }
+        };
+    }
+
+    private List<@Nullable Object> split(String text, String name, Values arguments) {
+        Object[] bound = arguments.bind(name, 0, "sep", "maxsplit");
+        long limit = PythonValues.toLong(orElse(bound[1], -1L));
+        Object separator = orElse(bound[0], null);
+        boolean right = name.equals("rsplit");
+        List<@Nullable Object> parts = new ArrayList<>();
+        String rest = separator == null ? PythonValues.strip(text, null, !right, right) : text;
+        while (limit != parts.size()) {
+            int start;
+            int end;
+            if (separator != null) {
+                String sought = separator(name, separator);
+                start = right ? rest.lastIndexOf(sought) : rest.indexOf(sought);
+                end = start + sought.length();
+            } else if (right) {
+                end = rest.length();
+                while (end > 0 && !PythonValues.isSpace(rest.charAt(end - 1))) {
+                    end--;
+                }
+                start = PythonValues.strip(rest.substring(0, end), null, false, true).length();
+                start = end == 0 ? -1 : start;
+            } else {
+                start = 0;
+                while (start < rest.length() && !PythonValues.isSpace(rest.charAt(start))) {
+                    start++;
+                }
+                end = rest.length() - PythonValues.strip(rest.substring(start), null, true, false).length();
+                start = start == rest.length() ? -1 : start;
+            }
+            if (start < 0) {
+                break;
+            }
+            values.chargeLength(rest.length());
+            parts.add(right ? rest.substring(end) : rest.substring(0, start));
+            rest = right ? rest.substring(0, start) : rest.substring(end);
+        }
+        if (separator != null || !rest.isEmpty()) {
+            parts.add(rest);
+        }
+        if (right) {
+            Collections.reverse(parts);
+        }
+        values.charge(parts.size());
+        return parts;
+    }
+
+    private static List<@Nullable Object> splitLines(String text, boolean keepEnds) {
+        List<@Nullable Object> lines = new ArrayList<>();
+        int start = 0;
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            if (c >= '\n' && c <= '\r' || c >= 0x1C && c <= 0x1E || c == 0x85 || c == 0x2028 || c == 0x2029) {
+                int end = c == '\r' && i + 1 < text.length() && text.charAt(i + 1) == '\n' ? i + 2 : i + 1;
+                lines.add(text.substring(start, keepEnds ? end : i));
+                start = end;
+                i = end - 1;
+            }
+        }
+        if (start < text.length()) {
+            lines.add(text.substring(start));
+        }
+        return lines;
+    }
+
+    private String replace(String text, String old, String replacement, @Nullable Object limit) {
+        long most = PythonValues.toLong(limit);
+        long found = old.isEmpty() ? text.codePointCount(0, text.length()) + 1L : occurrences(text, old);
+        long count = most < 0 ? found : Math.min(most, found);
+        values.chargeLength(text.length() + count * replacement.length());
+        StringBuilder out = new StringBuilder();
+        int done = 0;
+        for (long i = 0; i < count; i++) {
+            // An empty pattern matches before every character and at the end.
+            int at = old.isEmpty()
+                    ? i == 0 ? 0 : text.offsetByCodePoints(done, 1)
+                    : text.indexOf(old, done);
+            out.append(text, done, at).append(replacement);
+            done = at + old.length();
+        }
+        return out.append(text, done, text.length()).toString();
+    }
+
+    private static long occurrences(String text, String sought) {
+        long count = 0;
+        for (int at = text.indexOf(sought); at >= 0; at = text.indexOf(sought, at + sought.length())) {
+            count++;
+        }
+        return count;
+    }
+
+    private String join(List<@Nullable Object> items, String separator, boolean stringsOnly) {
+        StringBuilder out = new StringBuilder();
+        for (int i = 0; i < items.size(); i++) {
+            values.append(out, i == 0 ? "" : separator);
+            values.append(out, stringsOnly ? string("join", items.get(i)) : values.str(items.get(i)));
+        }
+        return out.toString();
+    }
+
+    private static String capitalize(String text) {
+        if (text.isEmpty()) {
+            return text;
+        }
+        int first = text.offsetByCodePoints(0, 1);
+        return Character.toString(Character.toTitleCase(text.codePointAt(0))) + text.substring(first).toLowerCase(Locale.ROOT);
+    }
+
+    /// `str.title`: a letter after anything that is no letter is upper case, every other one lower case.
+    private static String title(String text) {
+        StringBuilder out = new StringBuilder();
+        boolean inWord = false;
+        for (int c : text.codePoints().toArray()) {
+            out.appendCodePoint(inWord ? Character.toLowerCase(c) : Character.toTitleCase(c));
+            inWord = Character.isUpperCase(c) || Character.isLowerCase(c) || Character.isTitleCase(c);
+        }
+        return out.toString();
+    }
+
+    private List<@Nullable Object> pairs(Map<?, ?> entries) {
+        values.charge(entries.size());
+        List<@Nullable Object> pairs = new ArrayList<>();
+        entries.forEach((key, value) -> {
+            List<@Nullable Object> pair = new ArrayList<>();
+            pair.add(key);
+            pair.add(value);
+            pairs.add(new Tuple(pair));
+        });
+        return pairs;
+    }
+
+    // ---- filters
+
+    /// `value | name(arguments)`
+    @Nullable Object filter(String name, @Nullable Object value, Values arguments) {
+        return switch (name) {
+            case "tojson" -> toJson(value, arguments);
+            case "default", "d" -> {
+                Object[] bound = arguments.bind(name, 0, "default_value", "boolean");
+                boolean absent = value instanceof Undefined
+                        || PythonValues.isTrue(orElse(bound[1], false)) && !PythonValues.isTrue(value);
+                yield absent ? orElse(bound[0], "") : value;
+            }
+            case "trim" -> {
+                Object characters = orElse(arguments.bind(name, 0, "chars")[0], null);
+                yield PythonValues.strip(values.str(value), characters == null ? null : string(name, characters), true, true);
+            }
+            case "replace" -> {
+                Object[] bound = arguments.bind(name, 2, "old", "new", "count");
+                Object count = orElse(bound[2], null);
+                yield replace(values.str(value), values.str(bound[0]), values.str(bound[1]), count == null ? (Object) (-1L) : count);
+            }
+            case "join" -> {
+                Object[] bound = arguments.bind(name, 0, "d", "attribute");
+                yield join(attributes(values.iterate(value), bound[1]), values.str(orElse(bound[0], "")), false);
+            }
+            case "indent" -> indent(string(name, value), arguments);
+            case "int" -> {
+                Object[] bound = arguments.bind(name, 0, "default");
+                yield toInteger(value, orElse(bound[0], 0L));
+            }
+            case "float" -> {
+                Object[] bound = arguments.bind(name, 0, "default");
+                yield toFloat(value, orElse(bound[0], 0.0));
+            }
+            case "dictsort" -> dictionarySort(pairs(mapping(name, value)), arguments);
+            case "map" -> map(itemsOf(value), arguments);
+            case "select", "reject", "selectattr", "rejectattr" -> select(name, itemsOf(value), arguments);
+            default -> {
+                arguments.bind("the filter '" + name + "'", 0);
+                yield filter(name, value);
+            }
+        };
+    }
+
+    private @Nullable Object filter(String name, @Nullable Object value) {
+        return switch (name) {
+            case "length", "count" -> (long) PythonValues.length(value);
+            case "string" -> values.str(value);
+            // Nothing is escaped, so nothing needs to be declared safe.
+            case "safe" -> value instanceof Undefined ? "" : values.str(value);
+            case "upper" -> values.str(value).toUpperCase(Locale.ROOT);
+            case "lower" -> values.str(value).toLowerCase(Locale.ROOT);
+            case "title" -> filterTitle(values.str(value));
+            case "capitalize" -> capitalize(values.str(value));
+            case "list" -> values.iterate(value);
+            case "items" -> value instanceof Undefined ? List.of() : pairs(mapping(name, value));
+            case "first" -> {
+                List<@Nullable Object> items = values.iterate(value);
+                yield items.isEmpty() ? new Undefined("the first of nothing") : items.getFirst();
+            }
+            case "last" -> {
+                List<@Nullable Object> items = values.iterate(value);
+                yield items.isEmpty() ? new Undefined("the last of nothing") : items.getLast();
+            }
+            case "reverse" -> {
+                List<@Nullable Object> items = values.iterate(value);
+                Collections.reverse(items);
+                yield value instanceof String ? join(items, "", true) : items;
+            }
+            case "abs" -> PythonValues.toDouble(value) < 0 ? PythonValues.negate(value) : values.binary("+", 0L, value);
+            default -> throw new JinjaError("the filter '" + name + "' is not supported");
+        };
+    }
+
+    private String toJson(@Nullable Object value, Values arguments) {
+        Object[] bound = arguments.bind("tojson", 0, "ensure_ascii", "indent", "separators", "sort_keys");
+        Object indent = orElse(bound[1], null);
+        Object separators = orElse(bound[2], null);
+        String margin = null;
+        if (indent != null) {
+            long width = indent instanceof String text ? text.length() : Math.max(0, PythonValues.toLong(indent));
+            if (width > 100) {
+                throw new JinjaError("tojson: an indent of " + width);
+            }
+            margin = indent instanceof String text ? text : " ".repeat((int) width);
+        }
+        List<?> pair = separators instanceof List<?> list && list.size() == 2 ? list : List.of(margin == null ? ", " : ",", ": ");
+        if (separators != null && pair != separators) {
+            throw new JinjaError("tojson: separators must be a pair");
+        }
+        return values.json(
+                value,
+                new JsonStyle(
+                        margin,
+                        PythonValues.isTrue(orElse(bound[0], false)),
+                        PythonValues.isTrue(orElse(bound[3], false)),
+                        string("tojson", pair.get(0)),
+                        string("tojson", pair.get(1))));
+    }
+
+    private String indent(String text, Values arguments) {
+        Object[] bound = arguments.bind("indent", 0, "width", "first", "blank");
+        Object width = orElse(bound[0], 4L);
+        String margin = width instanceof String string ? string : (String) values.binary("*", " ", width);
+        boolean first = PythonValues.isTrue(orElse(bound[1], false));
+        boolean blank = PythonValues.isTrue(orElse(bound[2], false));
+        List<@Nullable Object> lines = splitLines(text + "\n", false);
+        StringBuilder out = new StringBuilder();
+        for (int i = 0; i < lines.size(); i++) {
+            String line = string("indent", lines.get(i));
+            values.append(out, i == 0 ? "" : "\n");
+            values.append(out, (i == 0 ? first : blank || !line.isEmpty()) ? margin : "");
+            values.append(out, line);
+        }
+        return out.toString();
+    }
+
+    private static @Nullable Object toInteger(@Nullable Object value, @Nullable Object otherwise) {
+        if (PythonValues.isInteger(value)) {
+            return PythonValues.toLong(value);
+        }
+        if (value instanceof String text && PythonValues.strip(text, null, true, true).matches("[-+]?[0-9]{1,18}")) {
+            return Long.parseLong(PythonValues.strip(text, null, true, true));
+        }
+        Object number = toFloat(value, otherwise);
+        if (number == otherwise) {
+            return otherwise;
+        }
+        if (number instanceof Double n && Math.abs(n) < 1e18) {
+            return (long) (double) n;
+        }
+        throw new JinjaError("int: " + number + " does not fit 64 bits");
+    }
+
+    private static @Nullable Object toFloat(@Nullable Object value, @Nullable Object otherwise) {
+        if (value instanceof Undefined undefined) {
+            throw new JinjaError("'" + undefined.name() + "' is undefined");
+        }
+        try {
+            return value instanceof String text
+                    ? (Object) Double.parseDouble(PythonValues.strip(text, null, true, true))
+                    : PythonValues.isNumber(value) ? (Object) PythonValues.toDouble(value) : otherwise;
+        } catch (NumberFormatException e) {
+            return otherwise;
+        }
+    }
+
+    /// The pairs of a dictionary by key or value; letter case matters only when asked for.
+    private List<@Nullable Object> dictionarySort(List<@Nullable Object> pairs, Values arguments) {
+        Object[] bound = arguments.bind("dictsort", 0, "case_sensitive", "by", "reverse");
+        boolean caseSensitive = PythonValues.isTrue(orElse(bound[0], false));
+        long place = switch (string("dictsort", orElse(bound[1], "key"))) {
+            case "key" -> 0;
+            case "value" -> 1;
+            default -> throw new JinjaError("dictsort: by must be key or value");
+        };
+        Comparator<@Nullable Object> order = (left, right) -> values.compare(
+                sortKey(PythonValues.item(left, place), caseSensitive), sortKey(PythonValues.item(right, place), caseSensitive));
+        pairs.sort(PythonValues.isTrue(orElse(bound[2], false)) ? order.reversed() : order);
+        return pairs;
+    }
+
+    private static @Nullable Object sortKey(@Nullable Object key, boolean caseSensitive) {
+        return key instanceof String text && !caseSensitive ? text.toLowerCase(Locale.ROOT) : key;
+    }
+
+    /// What `map` and `select` go through: nothing for anything false, even `none`.
+    private List<@Nullable Object> itemsOf(@Nullable Object value) {
+        return PythonValues.isTrue(value) ? values.iterate(value) : new ArrayList<>();
+    }
+
+    private List<@Nullable Object> map(List<@Nullable Object> items, Values arguments) {
+        if (arguments.positional().isEmpty()) {
+            Object[] bound = arguments.bind("map", 1, "attribute", "default");
+            List<@Nullable Object> mapped = attributes(items, bound[0]);
+            if (!JinjaInterpreter.isMissing(bound[1])) {
+                mapped.replaceAll(item -> item instanceof Undefined ? bound[1] : item);
+            }
+            return mapped;
+        }
+        String filter = string("map", arguments.positional().getFirst());
+        items.replaceAll(item -> filter(filter, item, rest(arguments, 1)));
+        return items;
+    }
+
+    private List<@Nullable Object> select(String name, List<@Nullable Object> items, Values arguments) {
+        boolean byAttribute = name.endsWith("attr");
+        boolean wanted = name.startsWith("select");
+        int skipped = byAttribute ? 1 : 0;
+        if (arguments.positional().size() < skipped) {
+            throw new JinjaError(name + ": the attribute is missing");
+        }
+        Object attribute = byAttribute ? arguments.positional().getFirst() : null;
+        boolean truth = arguments.positional().size() == skipped;
+        String test = truth ? "" : string(name, arguments.positional().get(skipped));
+        items.removeIf(item -> {
+            Object value = byAttribute ? path(item, attribute) : item;
+            return wanted != (truth ? PythonValues.isTrue(value) : test(test, value, rest(arguments, skipped + 1)));
+        });
+        return items;
+    }
+
+    private static Values rest(Values arguments, int skipped) {
+        return new Values(arguments.positional().subList(skipped, arguments.positional().size()), arguments.named());
+    }
+
+    private List<@Nullable Object> attributes(List<@Nullable Object> items, @Nullable Object attribute) {
+        if (attribute != null && !JinjaInterpreter.isMissing(attribute)) {
+            items.replaceAll(item -> path(item, attribute));
+        }
+        return items;
+    }
+
+    /// An attribute path such as `function.name` or an index, always looked up as an item first.
+    private @Nullable Object path(@Nullable Object item, @Nullable Object attribute) {
+        if (!(attribute instanceof String names)) {
+            return item(item, attribute);
+        }
+        for (String name : names.split("\\.")) {
+            item = item(item, name.matches("[0-9]{1,9}") ? (Object) Long.parseLong(name) : name);
+        }
+        return item;
+    }
+
+    // ---- arguments
+
+    private static @Nullable Object orElse(@Nullable Object argument, @Nullable Object otherwise) {
+        return JinjaInterpreter.isMissing(argument) ? otherwise : argument;
+    }
+
+    private static String string(String function, @Nullable Object value) {
+        if (value instanceof String text) {
+            return text;
+        }
+        throw new JinjaError(function + ": expected a string, found " + PythonValues.typeName(value));
+    }
+
+    private static String separator(String function, @Nullable Object value) {
+        String separator = string(function, value);
+        if (separator.isEmpty()) {
+            throw new JinjaError(function + ": the separator is empty");
+        }
+        return separator;
+    }
+
+    private static Map<?, ?> mapping(String function, @Nullable Object value) {
+        if (value instanceof Map<?, ?> entries) {
+            return entries;
+        }
+        throw new JinjaError(function + ": expected a dictionary, found " + PythonValues.typeName(value));
+    }
+
+    /// Jinja's own idea of a title: words begin after white space, hyphens and opening brackets.
+    private static String filterTitle(String text) {
+        StringBuilder out = new StringBuilder();
+        boolean begins = true;
+        for (int c : text.codePoints().toArray()) {
+            out.append(begins ? Character.toString(c).toUpperCase(Locale.ROOT) : Character.toString(c).toLowerCase(Locale.ROOT));
+            begins = Character.isWhitespace(c) || "-([{<".indexOf(c) >= 0;
+        }
+        return out.toString();
+    }
+}
