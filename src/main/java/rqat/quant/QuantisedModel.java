@@ -208,6 +208,25 @@ public final class QuantisedModel implements AutoCloseable {
         grids.values().forEach(Grid::close);
     }
 
+    /// A full-precision model of these latents, which it takes over.
+    public static QuantisedModel fullPrecision(ModelConfig config, SequencedMap<String, Tensor> latents) {
+        return new QuantisedModel(config, latents, new LinkedHashMap<>(), null, ScaleMode.STATIC, MaskRule.HALF_STEP);
+    }
+
+    /// Writes the checkpoint alone, rounded to `type`: for a model that is made from nothing and has no source directory.
+    public void saveCheckpoint(Path directory, DataType type) {
+        var weights = new LinkedHashMap<String, TensorSource>();
+        latents.forEach((name, latent) ->
+                weights.put(name, produced(HostTensors.scalarType(type), Tensors.shape(latent), () -> projected(name))));
+        SafetensorsWriter.writeCheckpoint(
+                directory, weights, Map.of("format", "pt"), SafetensorsWriter.DEFAULT_MAXIMUM_SHARD_BYTES);
+    }
+
+    /// As [#save(Path, ScalarType, Path, Map)] for a forward pass in float32.
+    public void save(Path directory, Path source, Map<String, String> provenance) {
+        save(directory, ScalarType.Float, source, provenance);
+    }
+
     /// Writes the model.
     ///
     /// @param directory  created where missing; a checkpoint and a `quantization` folder in it are replaced

@@ -26,6 +26,11 @@ public final class Quantiser {
     ///                      method without calibration
     public record Step(String tensor, int done, int total, double relativeError) {}
 
+    /// As [#quantise(QuantisedModel, Method, int[][], ScalarType, Consumer)], computing in float32.
+    public static QuantisedModel quantise(QuantisedModel model, Method method, int[][] windows, Consumer<Step> progress) {
+        return quantise(model, method, windows, ScalarType.Float, progress);
+    }
+
     /// A new quantised model; `model` stays as it is.
     ///
     /// @param model    in full precision

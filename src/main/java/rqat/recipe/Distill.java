@@ -2,12 +2,7 @@ package rqat.recipe;
 
 import java.nio.file.Path;
 import java.util.List;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
-import rqat.model.Decoder;
-import rqat.model.ModelConfig;
-import rqat.model.ModelLoader;
-import rqat.model.Weights;
+import rqat.model.LoadedModel;
 import rqat.text.Tokenizer;
 import rqat.train.ChunkedHead;
 import rqat.train.DistillationObjective;
@@ -58,19 +53,14 @@ public final class Distill {
         session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
             var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
             var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
-            ModelConfig teacherConfig = ModelConfig.load(teacher);
-            var teacherWeights = ModelLoader.load(teacher, teacherConfig, ScalarType.Float);
-            try {
-                var teacherDecoder = new Decoder(teacherConfig, new Weights(teacherWeights));
+            try (LoadedModel loaded = LoadedModel.open(teacher)) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
                         batches,
                         settings.optimisation().microBatch(),
                         ChunkedHead.chunkFor(student.config().vocabularySize()),
-                        teacherDecoder,
+                        loaded.decoder(),
                         settings.loss().divergence(),
                         settings.temperature()));
-            } finally {
-                teacherWeights.values().forEach(Tensor::close);
             }
         });
     }

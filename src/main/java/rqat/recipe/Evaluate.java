@@ -4,8 +4,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
 import rqat.eval.EmbeddedTasks;
@@ -15,10 +13,7 @@ import rqat.eval.TaskResult;
 import rqat.generate.LocalGenerator;
 import rqat.generate.LocalScorer;
 import rqat.generate.Sampling;
-import rqat.model.Decoder;
-import rqat.model.ModelConfig;
-import rqat.model.ModelLoader;
-import rqat.model.Weights;
+import rqat.model.LoadedModel;
 import rqat.run.Progress;
 import rqat.text.Tokenizer;
 
@@ -69,24 +64,19 @@ public final class Evaluate {
     }
 
     private static List<TaskResult> evaluate(Settings settings, Path model, Path directory, Progress progress) {
-        ModelConfig config = ModelConfig.load(model);
         Tokenizer tokenizer = Tokenizer.load(model);
         var tasks = new ArrayList<Task>();
         for (String name : settings.tasks()) tasks.add(EmbeddedTasks.of(name, Split.TEST, settings.problems()));
-        var weights = ModelLoader.load(model, config, ScalarType.Float);
-        try {
-            var decoder = new Decoder(config, new Weights(weights));
+        try (LoadedModel loaded = LoadedModel.open(model)) {
             var sampling = new Sampling(settings.temperature(), settings.topP(), 0, settings.maxNewTokens(), tokenizer.stopIds());
             return new Evaluation(
-                            new LocalGenerator(decoder, settings.batch(), Session.KV_TOKENS),
-                            new LocalScorer(decoder, SCORED_TOKENS),
+                            new LocalGenerator(loaded.decoder(), settings.batch(), Session.KV_TOKENS),
+                            new LocalScorer(loaded.decoder(), SCORED_TOKENS),
                             tokenizer,
                             new Evaluation.Settings(settings.seeds(), sampling),
                             directory,
                             progress)
                     .run(tasks);
-        } finally {
-            weights.values().forEach(Tensor::close);
         }
     }
 }

@@ -2,7 +2,6 @@ package rqat.recipe;
 
 import java.util.List;
 import java.util.Set;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.train.Adam;
 import rqat.train.Schedule;
 import rqat.train.Student;
@@ -59,7 +58,7 @@ public record Optimisation(
     }
 
     Student.Options student() {
-        return new Student.Options(ScalarType.Float, recomputeBlocks, Set.copyOf(frozen));
+        return Student.Options.float32(recomputeBlocks, Set.copyOf(frozen));
     }
 
     /// Adam over everything the student trains: the paper's betas of 0.9 and 0.95.

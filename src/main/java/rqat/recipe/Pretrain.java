@@ -4,14 +4,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.data.BytePairTrainer;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Problem;
 import rqat.data.WordProblems.Split;
 import rqat.io.AtomicFiles;
+import rqat.io.DataType;
 import rqat.model.ModelConfig;
+import rqat.quant.QuantisedModel;
 import rqat.tensor.Torch;
 import rqat.text.Tokenizer;
 import rqat.train.ChunkedHead;
@@ -124,12 +124,10 @@ public final class Pretrain {
                 problems.addAll(WordProblems.problems(Split.TRAIN, WordProblems.TASKS.get(i), settings.problems().get(i), settings.seed()));
             }
             var batches = new ShuffledBatches(WordProblemTexts.pretraining(tokenizer, problems), settings.batch(), settings.seed());
-            var latents = Initialiser.random(config, settings.seed());
-            try {
-                TrainingRun.pretrain(work, settings.optimisation(), config, latents, ScalarType.BFloat16, student -> new SftObjective(
+            try (QuantisedModel model = Initialiser.model(config, settings.seed())) {
+                TrainingRun.train(work, settings.optimisation(), model, student -> new SftObjective(
                         batches, settings.optimisation().microBatch(), ChunkedHead.chunkFor(config.vocabularySize())));
-            } finally {
-                latents.values().forEach(Tensor::close);
+                model.saveCheckpoint(directory, DataType.BF16);
             }
         });
     }

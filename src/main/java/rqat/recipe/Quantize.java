@@ -3,7 +3,6 @@ package rqat.recipe;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.quant.Method;
@@ -41,12 +40,11 @@ public final class Quantize {
                             source,
                             settings.method(),
                             windows,
-                            ScalarType.Float,
                             step -> {
                                 progress.note("error %.4f".formatted(step.relativeError()));
                                 progress.advance(1);
                             })) {
-                quantised.save(work.directory(), ScalarType.Float, model, Map.of());
+                quantised.save(work.directory(), model, Map.of());
             }
         });
     }

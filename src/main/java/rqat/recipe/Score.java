@@ -5,18 +5,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
 import rqat.generate.LocalScorer;
 import rqat.io.AtomicFiles;
-import rqat.model.Decoder;
+import rqat.model.LoadedModel;
 import rqat.model.ModelConfig;
-import rqat.model.ModelLoader;
-import rqat.model.Weights;
 
 /// How probable a model finds given token sequences; exact float32.
 public final class Score {
+    /// How many tokens go through the model together.
+    private static final int TOKENS = 4096;
+
     private Score() {}
 
     /// One scored sequence of n tokens.
@@ -43,14 +42,11 @@ public final class Score {
     public static List<Result> run(Path directory, List<int[]> sequences) {
         ModelConfig config = ModelConfig.load(directory);
         for (int i = 0; i < sequences.size(); i++) check(config, i, sequences.get(i));
-        var weights = ModelLoader.load(directory, config, ScalarType.Float);
-        try {
-            List<float[]> scores = new LocalScorer(new Decoder(config, new Weights(weights)), 4096).score(sequences);
+        try (LoadedModel model = LoadedModel.open(directory)) {
+            List<float[]> scores = new LocalScorer(model.decoder(), TOKENS).score(sequences);
             var results = new ArrayList<Result>();
             for (int i = 0; i < scores.size(); i++) results.add(new Result(i, scores.get(i)));
             return results;
-        } finally {
-            weights.values().forEach(Tensor::close);
         }
     }
 

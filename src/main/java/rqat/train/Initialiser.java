@@ -5,6 +5,7 @@ import java.util.SequencedMap;
 import org.bytedeco.pytorch.Tensor;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
+import rqat.quant.QuantisedModel;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
 import rqat.tensor.Scope;
@@ -16,6 +17,11 @@ public final class Initialiser {
     private static final double DEVIATION = 0.02;
 
     private Initialiser() {}
+
+    /// A random full-precision model, a pure function of the seed.
+    public static QuantisedModel model(ModelConfig config, long seed) {
+        return QuantisedModel.fullPrecision(config, random(config, seed));
+    }
 
     /// fp32 latents for every tensor of `config`, a pure function of the seed; the caller closes them.
     public static SequencedMap<String, Tensor> random(ModelConfig config, long seed) {

@@ -18,6 +18,7 @@ import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.quant.Grid;
 import rqat.quant.MaskRule;
+import rqat.quant.QuantisedModel;
 import rqat.quant.ScaleMode;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
@@ -42,7 +43,12 @@ public final class Student implements AutoCloseable {
     /// @param compute    dtype of the forward pass, Float or BFloat16
     /// @param checkpoint keep only block inputs and compute blocks twice ([ForwardPass])
     /// @param frozen     exact names of parameters that are not trained
-    public record Options(ScalarType compute, boolean checkpoint, Set<String> frozen) {}
+    public record Options(ScalarType compute, boolean checkpoint, Set<String> frozen) {
+        /// Computing in float32.
+        public static Options float32(boolean checkpoint, Set<String> frozen) {
+            return new Options(ScalarType.Float, checkpoint, frozen);
+        }
+    }
 
     /// Which weights are quantised and how they are trained.
     ///
@@ -105,6 +111,11 @@ public final class Student implements AutoCloseable {
         });
         project();
         restart();
+    }
+
+    /// A student of `model`, whose latents and grids it trains in place.
+    public Student(QuantisedModel model, Options options) {
+        this(model.config(), model.latents(), new Quantisation(model.grids(), model.scaleMode(), model.maskRule()), options);
     }
 
     /// A full-precision student of `latents`.
