@@ -42,6 +42,7 @@ public final class Evaluation {
     private final Generator generator;
     private final @Nullable Scorer scorer;
     private final Tokenizer tokenizer;
+    private final Function<Prompt.Conversation, String> template;
     private final Settings settings;
     private final Path directory;
     private final Progress progress;
@@ -61,15 +62,38 @@ public final class Evaluation {
 
     /// An evaluation that writes to `directory`.
     ///
-    /// @param scorer needed by tasks that choose by log-likelihood; null when the backend has none
+    /// @param scorer   needed by tasks that choose by log-likelihood; null when the backend has none
+    /// @param template the text of a conversation with the beginning of the assistant's turn
     public Evaluation(
-            Generator generator, @Nullable Scorer scorer, Tokenizer tokenizer, Settings settings, Path directory, Progress progress) {
+            Generator generator,
+            @Nullable Scorer scorer,
+            Tokenizer tokenizer,
+            Function<Prompt.Conversation, String> template,
+            Settings settings,
+            Path directory,
+            Progress progress) {
         this.generator = generator;
         this.scorer = scorer;
         this.tokenizer = tokenizer;
+        this.template = template;
         this.settings = settings;
         this.directory = directory;
         this.progress = progress;
+    }
+
+    /// An evaluation of tasks whose prompts are exact texts.
+    public Evaluation(
+            Generator generator, @Nullable Scorer scorer, Tokenizer tokenizer, Settings settings, Path directory, Progress progress) {
+        this(
+                generator,
+                scorer,
+                tokenizer,
+                _ -> {
+                    throw Failure.usage("the task's prompts are conversations, which need the model's chat template");
+                },
+                settings,
+                directory,
+                progress);
     }
 
     /// Evaluates the tasks one after the other, reading what an earlier run completed.
@@ -150,6 +174,7 @@ public final class Evaluation {
     private int[] encode(Prompt prompt) {
         return switch (prompt) {
             case Prompt.Text(String text) -> tokenizer.encode(text);
+            case Prompt.Conversation conversation -> tokenizer.encode(template.apply(conversation));
         };
     }
 

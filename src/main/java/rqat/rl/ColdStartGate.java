@@ -24,7 +24,7 @@ public record ColdStartGate(double minimumPassRate, double minimumMixedShare) {
     /// @param passRate   share of right samples: pass@1
     /// @param mixedShare share of prompts with both right and wrong samples; only these have a gradient
     public record Outcome(int prompts, int groupSize, double passRate, double mixedShare) {
-        /// From rewards of 0 or 1, completions of one prompt being neighbours.
+        /// From rewards of 0 or 1 (`NaN` for none), completions of one prompt being neighbours.
         public static Outcome of(double[] rewards, int groupSize) {
             if (rewards.length == 0 || rewards.length % groupSize != 0) {
                 throw new IllegalArgumentException("%d rewards are not whole groups of %d".formatted(rewards.length, groupSize));
@@ -34,7 +34,7 @@ public record ColdStartGate(double minimumPassRate, double minimumMixedShare) {
             for (int start = 0; start < rewards.length; start += groupSize) {
                 if (!Advantages.isFlat(Arrays.copyOfRange(rewards, start, start + groupSize))) mixed++;
             }
-            return new Outcome(prompts, groupSize, Arrays.stream(rewards).average().orElseThrow(), (double) mixed / prompts);
+            return new Outcome(prompts, groupSize, Advantages.mean(rewards), (double) mixed / prompts);
         }
     }
 

@@ -12,6 +12,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.BeforeAll;
@@ -37,6 +38,9 @@ import tools.jackson.databind.json.JsonMapper;
 
 class EvaluationTest {
     private static final Sampling SAMPLING = new Sampling(0.6, 0.95, 0, 64, Set.of(0));
+
+    private static final Function<Prompt.Conversation, String> TEMPLATE =
+            conversation -> conversation.messages().getFirst().get("content") + "<|im_end|>";
 
     @TempDir
     private static Path model;
@@ -125,6 +129,21 @@ class EvaluationTest {
                         Evaluation.sampleSeed(7, "b", "1"),
                         Evaluation.sampleSeed(7, "a", "2")))
                 .doesNotHaveDuplicates();
+    }
+
+    @Test
+    void aConversationIsRenderedByTheTemplate() {
+        var task = new Answering(
+                "chat", List.of(new Task.Problem("1", Prompt.Conversation.user("question 17"), "17")), new MathVerifier());
+
+        evaluation(coin(1), List.of(7L)).run(List.of(task));
+
+        assertThat(samples("chat.seed-7")).singleElement().satisfies(sample -> {
+            assertThat(sample.prompt()).isEqualTo("question 17<|im_end|>");
+            assertThat(sample.correct()).isTrue();
+        });
+        var without = new Evaluation(coin(1), null, tokenizer, settings(List.of(8L)), directory, Progress.silent());
+        assertThatThrownBy(() -> without.run(List.of(task))).isInstanceOf(Failure.class).hasMessageContaining("chat template");
     }
 
     @Test
@@ -253,7 +272,7 @@ class EvaluationTest {
     }
 
     private Evaluation evaluation(Generator generator, List<Long> seeds) {
-        return new Evaluation(generator, null, tokenizer, settings(seeds), directory, Progress.silent());
+        return new Evaluation(generator, null, tokenizer, TEMPLATE, settings(seeds), directory, Progress.silent());
     }
 
     private static Evaluation.Settings settings(List<Long> seeds) {

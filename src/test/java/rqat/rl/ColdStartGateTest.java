@@ -15,6 +15,7 @@ class ColdStartGateTest {
         double[] rewards = {1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
 
         assertThat(Outcome.of(rewards, 4)).isEqualTo(new Outcome(4, 4, 5 / 16.0, 0.25));
+        assertThat(Outcome.of(new double[] {1, Double.NaN, 0, 1}, 2)).isEqualTo(new Outcome(2, 2, 2 / 3.0, 0.5));
     }
 
     @Test
