@@ -34,23 +34,23 @@ import rqat.train.Trainer;
 /// What quantisation-aware training costs: a distillation step with every linear on a 3-bit grid against the identical step without
 /// quantisation, in turns, for a small and a larger batch. Target: at least 0.9 of the speed.
 ///
-/// Arguments: rounds (5), FAST or EXACT products (FAST).
+/// Arguments: steps of each (15), FAST or EXACT products (FAST).
 public final class QatStepBench {
-    private static final int STEPS_PER_ROUND = 3;
+    private static final int WARM_UP = 2;
 
     public static void main(String[] arguments) {
-        int rounds = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 5;
+        int steps = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 15;
         Torch.products(arguments.length > 1 ? Torch.Products.valueOf(arguments[1]) : Torch.Products.FAST);
         var config = new ModelConfig(
                 ModelConfig.Family.QWEN3, 1024, 192, 512, 6, 6, 2, 32, 1024, 1e-6,
                 new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
         System.out.printf("model of %,d parameters%n", config.parameters());
         for (int batch : new int[] {4, 16}) {
-            for (ScaleMode mode : ScaleMode.values()) compare(config, batch, 200, mode, rounds);
+            for (ScaleMode mode : ScaleMode.values()) compare(config, batch, 200, mode, steps);
         }
     }
 
-    private static void compare(ModelConfig config, int batch, int length, ScaleMode mode, int rounds) {
+    private static void compare(ModelConfig config, int batch, int length, ScaleMode mode, int steps) {
         SequencedMap<String, Tensor> teacher = Initialiser.random(config, 1);
         SequencedMap<String, Tensor> plainLatents = Initialiser.random(config, 1);
         SequencedMap<String, Tensor> quantisedLatents = Initialiser.random(config, 1);
@@ -79,14 +79,17 @@ public final class QatStepBench {
         var options = new Student.Options(ScalarType.Float, false, Set.of());
         try (var plain = new Student(config, plainLatents, options);
                 var quantised = new Student(
-                        config, quantisedLatents, new Student.Quantisation(grids, mode, MaskRule.HALF_STEP), options)) {
-            seconds(plain, objective);
-            seconds(quantised, objective);
+                        config, quantisedLatents, new Student.Quantisation(grids, mode, MaskRule.HALF_STEP), options);
+                var plainAdam = adam(plain);
+                var quantisedAdam = adam(quantised)) {
             double plainTime = Double.MAX_VALUE;
             double quantisedTime = Double.MAX_VALUE;
-            for (int round = 0; round < rounds; round++) {
-                plainTime = Math.min(plainTime, seconds(plain, objective));
-                quantisedTime = Math.min(quantisedTime, seconds(quantised, objective));
+            for (int step = 0; step < WARM_UP + steps; step++) {
+                double plainStep = seconds(new Trainer(plain, objective, plainAdam, new Schedule(0, step + 1, 1), 1), step);
+                double quantisedStep = seconds(new Trainer(quantised, objective, quantisedAdam, new Schedule(0, step + 1, 1), 1), step);
+                if (step < WARM_UP) continue;
+                plainTime = Math.min(plainTime, plainStep);
+                quantisedTime = Math.min(quantisedTime, quantisedStep);
             }
             System.out.printf(
                     "%2d x %d tokens, %-7s scales: plain step %.1f ms, quantised step %.1f ms, relative speed %.3f (target 0.9)%n",
@@ -96,22 +99,18 @@ public final class QatStepBench {
         grids.values().forEach(Grid::close);
     }
 
-    /// Processor time of this thread (one thread an operation) in the fastest of a few steps: other work on the machine only adds to it.
-    private static double seconds(Student student, DistillationObjective objective) {
-        var groups = new ArrayList<Adam.Group>();
-        groups.add(new Adam.Group(1e-6, student.parameters()));
-        if (!student.scales().isEmpty()) groups.add(new Adam.Group(1e-6, student.scales()));
-        double[] best = {Double.MAX_VALUE};
-        double[] last = {processorSeconds()};
-        try (var adam = new Adam(Adam.Settings.DEFAULT, groups)) {
-            new Trainer(student, objective, adam, new Schedule(0, STEPS_PER_ROUND, 1), 1)
-                    .run(0, (_, _) -> {
-                        double now = processorSeconds();
-                        best[0] = Math.min(best[0], now - last[0]);
-                        last[0] = now;
-                    });
-        }
-        return best[0];
+    private static Adam adam(Student student) {
+        return new Adam(
+                Adam.Settings.DEFAULT,
+                List.of(new Adam.Group(1e-6, student.parameters()), new Adam.Group(1e-6, student.scales())));
+    }
+
+    /// Processor time of this thread (one thread an operation) in one step. The fastest of many is reported: other work on the machine only
+    /// ever adds to it.
+    private static double seconds(Trainer trainer, int step) {
+        double start = processorSeconds();
+        trainer.run(step, (_, _) -> {});
+        return processorSeconds() - start;
     }
 
     private static double processorSeconds() {

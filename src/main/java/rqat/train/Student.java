@@ -44,6 +44,13 @@ public final class Student implements AutoCloseable {
     /// @param checkpoint keep only block inputs and compute blocks twice ([ForwardPass])
     /// @param frozen     exact names of parameters that are not trained
     public record Options(ScalarType compute, boolean checkpoint, Set<String> frozen) {
+        /// Checks the dtype.
+        public Options {
+            if (compute != ScalarType.Float && compute != ScalarType.BFloat16) {
+                throw new IllegalArgumentException("compute dtype is %s; expected Float or BFloat16".formatted(compute));
+            }
+        }
+
         /// Computing in float32.
         public static Options float32(boolean checkpoint, Set<String> frozen) {
             return new Options(ScalarType.Float, checkpoint, frozen);
