@@ -92,11 +92,15 @@ final class TokenizerReader {
 
         JsonNode entries = model.path("vocab");
         require(entries.isObject() && !entries.isEmpty(), entries, "model.vocab", "a non-empty object of token to id");
-        Set<Integer> ids = HashSet.newHashSet(entries.size());
-        entries.forEachEntry((token, id) -> {
-            int value = id(id, "model.vocab[" + quote(token) + "]");
-            require(ids.add(value), id, "model.vocab[" + quote(token) + "]", "an id that no other token has");
-            vocabulary.put(token, value);
+        BitSet ids = new BitSet();
+        entries.forEachEntry((token, node) -> {
+            // Published vocabularies have 150,000 entries, so the place is spelt out only when it is needed.
+            if (!isId(node) || ids.get(node.intValue())) {
+                throw bad(node, "model.vocab[" + Failure.quote(token) + "]",
+                        isId(node) ? "an id that no other token has" : "an id from 0 to " + (MAXIMUM_SIZE - 1));
+            }
+            ids.set(node.intValue());
+            vocabulary.put(token, node.intValue());
         });
 
         JsonNode unknown = model.path("unk_token");
@@ -115,23 +119,25 @@ final class TokenizerReader {
         Map<Long, BytePairEncoder.Merge> merges = HashMap.newHashMap(list.size());
         int rank = 0;
         for (JsonNode merge : list) {
-            String place = "model.merges[" + rank + "]";
-            String left;
-            String right;
-            if (merge.isArray() && merge.size() == 2 && merge.get(0).isString() && merge.get(1).isString()) {
-                left = merge.get(0).stringValue();
-                right = merge.get(1).stringValue();
-            } else {
-                String pair = merge.isString() ? merge.stringValue() : "";
-                int space = pair.indexOf(' ');
-                require(space >= 0 && space == pair.lastIndexOf(' '), merge, place,
-                        "[left, right] or \"left right\"");
+            String left = "";
+            String right = "";
+            if (merge.isArray() && merge.size() == 2) {
+                left = merge.get(0).asString("");
+                right = merge.get(1).asString("");
+            } else if (merge.isString()) {
+                String pair = merge.stringValue();
+                int space = Math.max(0, pair.indexOf(' '));
                 left = pair.substring(0, space);
-                right = pair.substring(space + 1);
+                right = pair.substring(Math.min(space + 1, pair.length()));
             }
-            merges.put(
-                    BytePairEncoder.pair(vocabulary(left, merge, place), vocabulary(right, merge, place)),
-                    new BytePairEncoder.Merge(rank, vocabulary(left + right, merge, place)));
+            Integer leftId = vocabulary.get(left);
+            Integer rightId = vocabulary.get(right);
+            Integer mergedId = vocabulary.get(left + right);
+            if (leftId == null || rightId == null || mergedId == null) {
+                throw bad(merge, "model.merges[" + rank + "]",
+                        "[left, right] or \"left right\", where both and their concatenation are in model.vocab");
+            }
+            merges.put(BytePairEncoder.pair(leftId, rightId), new BytePairEncoder.Merge(rank, mergedId));
             rank++;
         }
         return merges;
@@ -269,7 +275,7 @@ final class TokenizerReader {
             JsonNode name = item.path("SpecialToken").path("id");
             require(name.isString(), item, place + ".single", "SpecialToken or Sequence A");
             JsonNode ids = node.path("special_tokens").path(name.stringValue()).path("ids");
-            require(ids.isArray(), ids, place + ".special_tokens[" + quote(name.stringValue()) + "].ids", "an array of ids");
+            require(ids.isArray(), ids, place + ".special_tokens[" + Failure.quote(name.stringValue()) + "].ids", "an array of ids");
             for (JsonNode id : ids) {
                 (sequences == 0 ? before : after).add(id(id, place + ".special_tokens"));
             }
@@ -367,14 +373,17 @@ final class TokenizerReader {
 
     private int vocabulary(String token, JsonNode node, String place) {
         Integer id = vocabulary.get(token);
-        require(id != null, node, place, quote(token) + " to be in model.vocab");
+        require(id != null, node, place, Failure.quote(token) + " to be in model.vocab");
         return id;
     }
 
     private int id(JsonNode node, String place) {
-        require(node.isIntegralNumber() && node.canConvertToInt() && node.intValue() >= 0 && node.intValue() < MAXIMUM_SIZE,
-                node, place, "an id from 0 to " + (MAXIMUM_SIZE - 1));
+        require(isId(node), node, place, "an id from 0 to " + (MAXIMUM_SIZE - 1));
         return node.intValue();
+    }
+
+    private static boolean isId(JsonNode node) {
+        return node.isIntegralNumber() && node.canConvertToInt() && node.intValue() >= 0 && node.intValue() < MAXIMUM_SIZE;
     }
 
     private boolean flag(JsonNode node, String place, String key) {
@@ -399,9 +408,5 @@ final class TokenizerReader {
 
     private static Failure bad(Path file, JsonNode found, String place, String expected) {
         return Failure.badFile("%s: %s is %s; expected %s".formatted(file, place, JsonFile.describe(found), expected));
-    }
-
-    private static String quote(String token) {
-        return "\"" + (token.length() <= 60 ? token : token.substring(0, 60) + "...") + "\"";
     }
 }
