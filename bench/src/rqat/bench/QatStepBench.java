@@ -34,13 +34,13 @@ import rqat.train.Trainer;
 /// What quantisation-aware training costs: a distillation step with every linear on a 3-bit grid against the identical step without
 /// quantisation, in turns, for a small and a larger batch. Target: at least 0.9 of the speed.
 ///
-/// Arguments: steps of each (15), FAST or EXACT products (FAST).
+/// Arguments: steps of each (15), FLOAT32, FAST_FLOAT32 or BFLOAT16 (FAST_FLOAT32).
 public final class QatStepBench {
     private static final int WARM_UP = 2;
 
     public static void main(String[] arguments) {
         int steps = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 15;
-        Torch.products(arguments.length > 1 ? Torch.Products.valueOf(arguments[1]) : Torch.Products.FAST);
+        Torch.compute(arguments.length > 1 ? Torch.Compute.valueOf(arguments[1]) : Torch.Compute.FAST_FLOAT32);
         var config = new ModelConfig(
                 ModelConfig.Family.QWEN3, 1024, 192, 512, 6, 6, 2, 32, 1024, 1e-6,
                 new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);

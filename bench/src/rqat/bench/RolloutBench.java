@@ -37,14 +37,14 @@ public final class RolloutBench {
             new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
 
     private enum Run {
-        FP32(ScalarType.Float, Torch.Products.EXACT),
-        FAST(ScalarType.Float, Torch.Products.FAST),
-        BF16(ScalarType.BFloat16, Torch.Products.EXACT);
+        FP32(ScalarType.Float, Torch.Compute.FLOAT32),
+        FAST(ScalarType.Float, Torch.Compute.FAST_FLOAT32),
+        BF16(ScalarType.BFloat16, Torch.Compute.FLOAT32);
 
         final ScalarType type;
-        final Torch.Products products;
+        final Torch.Compute products;
 
-        Run(ScalarType type, Torch.Products products) {
+        Run(ScalarType type, Torch.Compute products) {
             this.type = type;
             this.products = products;
         }
@@ -58,7 +58,7 @@ public final class RolloutBench {
     }
 
     private static void measure(Run run) {
-        Torch.products(run.products);
+        Torch.compute(run.products);
         var tensors = new LinkedHashMap<String, Tensor>();
         Initialiser.random(CONFIG, 1).forEach((name, latent) -> {
             tensors.put(name, Scope.own(() -> latent.to(run.type)));

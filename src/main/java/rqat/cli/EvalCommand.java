@@ -55,10 +55,10 @@ final class EvalCommand implements Callable<Integer> {
             sets.add("evaluate.seeds=" + LongStream.range(FIRST_SEED, FIRST_SEED + seeds).boxed().toList());
         }
         RunSettings settings = Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class).value();
-        Torch.products(settings.products());
+        Torch.compute(settings.compute());
         Path directory = Models.directory(model);
         Path samples = out != null ? out : Path.of("runs", "eval", directory.toAbsolutePath().normalize().getFileName().toString());
-        var session = new Session(settings.seed(), settings.products(), Progress.Display.ofStandardError());
+        var session = new Session(settings.seed(), settings.compute(), Progress.Display.ofStandardError());
         List<TaskResult> results =
                 Interruption.stopping(() -> Evaluate.run(session, settings.evaluate(), directory, samples));
         Output.print(spec, json ? json(results) : table(results));

@@ -39,8 +39,8 @@ abstract sealed class StageCommand implements Callable<Integer>
                 ? Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class)
                 : Configuration.load(recipe, sets, RunSettings.DEFAULT, RunSettings.class);
         RunSettings settings = configuration.value();
-        Torch.products(settings.products());
-        var session = new Session(settings.seed(), settings.products(), Progress.Display.ofStandardError());
+        Torch.compute(settings.compute());
+        var session = new Session(settings.seed(), settings.compute(), Progress.Display.ofStandardError());
         Interruption.stopping(() -> {
             run(session, settings, Models.directory(model), out);
             return null;

@@ -103,7 +103,7 @@ final class KvCache implements AutoCloseable {
 
     /// Attention of one query a sequence to the keys that `mask [B, 1, 1, T]` shows. In float32 the fused kernel is the fastest, with the
     /// `H / K` query heads that share a key-value head as the query rows of one attention, so that nothing is repeated; in bfloat16 it
-    /// is several times slower than plain products, and under [Torch.Products#FAST] slower still.
+    /// is several times slower than plain products, and under [Torch.Compute#FAST_FLOAT32] slower still.
     private Attention over(Tensor mask) {
         if (type != ScalarType.Float) return Attention.masked(mask);
         Tensor additive = torch.zeros_like(mask, Tensors.options(type), null)

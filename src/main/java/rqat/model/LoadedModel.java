@@ -5,7 +5,7 @@ import java.util.SequencedMap;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// A model directory in memory, ready to run in float32; owns its weights.
+/// A model directory in memory, ready to run; owns its weights.
 public final class LoadedModel implements AutoCloseable {
     private final SequencedMap<String, Tensor> weights;
     private final Decoder decoder;
@@ -15,12 +15,17 @@ public final class LoadedModel implements AutoCloseable {
         this.decoder = new Decoder(config, new Weights(weights));
     }
 
-    /// Loads the checkpoint of `directory`, quantised or not: it holds the weights as the forward pass uses them.
+    /// As [#open(Path, ScalarType)], in float32.
+    public static LoadedModel open(Path directory) {
+        return open(directory, ScalarType.Float);
+    }
+
+    /// Loads the checkpoint of `directory`, quantised or not, to run in `compute`: it holds the weights as the forward pass uses them.
     ///
     /// @throws rqat.Failure as [ModelConfig#load] and [ModelLoader#load]
-    public static LoadedModel open(Path directory) {
+    public static LoadedModel open(Path directory, ScalarType compute) {
         ModelConfig config = ModelConfig.load(directory);
-        return new LoadedModel(config, ModelLoader.load(directory, config, ScalarType.Float));
+        return new LoadedModel(config, ModelLoader.load(directory, config, compute));
     }
 
     /// The forward pass.

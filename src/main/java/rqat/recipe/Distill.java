@@ -53,7 +53,7 @@ public final class Distill {
         session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
             var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
             var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
-            try (LoadedModel loaded = LoadedModel.open(teacher)) {
+            try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().type())) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
                         batches,
                         settings.optimisation().microBatch(),

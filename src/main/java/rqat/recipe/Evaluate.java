@@ -58,16 +58,16 @@ public final class Evaluate {
     public static List<TaskResult> run(Session session, Settings settings, Path model, Path out) {
         var results = new ArrayList<TaskResult>();
         session.produce("evaluate", settings, Session.inputs("model", model), out, work ->
-                results.addAll(evaluate(settings, model, work.directory(), work.progress())));
+                results.addAll(evaluate(session, settings, model, work.directory(), work.progress())));
         // Of a finished evaluation only the samples are read again.
-        return results.isEmpty() ? evaluate(settings, model, out, Progress.silent()) : results;
+        return results.isEmpty() ? evaluate(session, settings, model, out, Progress.silent()) : results;
     }
 
-    private static List<TaskResult> evaluate(Settings settings, Path model, Path directory, Progress progress) {
+    private static List<TaskResult> evaluate(Session session, Settings settings, Path model, Path directory, Progress progress) {
         Tokenizer tokenizer = Tokenizer.load(model);
         var tasks = new ArrayList<Task>();
         for (String name : settings.tasks()) tasks.add(EmbeddedTasks.of(name, Split.TEST, settings.problems()));
-        try (LoadedModel loaded = LoadedModel.open(model)) {
+        try (LoadedModel loaded = LoadedModel.open(model, session.compute().type())) {
             var sampling = new Sampling(settings.temperature(), settings.topP(), 0, settings.maxNewTokens(), tokenizer.stopIds());
             return new Evaluation(
                             new LocalGenerator(loaded.decoder(), settings.batch(), Session.KV_TOKENS),

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Set;
 import rqat.train.Adam;
 import rqat.train.Schedule;
+import rqat.tensor.Torch;
 import rqat.train.Student;
 
 /// How a training stage moves the weights, the same for every objective.
@@ -57,8 +58,8 @@ public record Optimisation(
         return new Schedule(warmUp, steps, floor);
     }
 
-    Student.Options student() {
-        return Student.Options.float32(recomputeBlocks, Set.copyOf(frozen));
+    Student.Options student(Torch.Compute compute) {
+        return new Student.Options(compute.type(), recomputeBlocks, Set.copyOf(frozen));
     }
 
     /// Adam over everything the student trains: the paper's betas of 0.9 and 0.95.

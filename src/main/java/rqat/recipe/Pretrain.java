@@ -26,7 +26,7 @@ public final class Pretrain {
 
     /// @param output       the model's directory
     /// @param seed         of weights, problems and their order
-    /// @param products     how float32 matrices are multiplied
+    /// @param compute      dtype of forward and backward passes
     /// @param vocabulary   largest number of tokens that the tokenizer may learn
     /// @param shape        of the decoder
     /// @param problems     worked problems per task
@@ -35,7 +35,7 @@ public final class Pretrain {
     public record Settings(
             String output,
             long seed,
-            Torch.Products products,
+            Torch.Compute compute,
             int vocabulary,
             Shape shape,
             List<Integer> problems,
@@ -45,7 +45,7 @@ public final class Pretrain {
         public static final Settings DEFAULT = new Settings(
                 "models/embedded",
                 1,
-                Torch.Products.FAST,
+                Torch.Compute.FAST_FLOAT32,
                 512,
                 new Shape(448, 128, 384, 4, 4, 2, 32, 512, 10_000),
                 List.of(40_000, 50_000, 70_000),
@@ -110,7 +110,7 @@ public final class Pretrain {
 
     /// Pretrains into `out`, in bfloat16.
     public static void run(Session session, Settings settings, Path out) {
-        Torch.products(settings.products());
+        Torch.compute(settings.compute());
         session.produce("pretrain", settings, Session.inputs(), out, work -> {
             Path directory = work.directory();
             writeTokenizer(settings, directory);

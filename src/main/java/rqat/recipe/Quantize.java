@@ -40,11 +40,12 @@ public final class Quantize {
                             source,
                             settings.method(),
                             windows,
+                            session.compute().type(),
                             step -> {
                                 progress.note("error %.4f".formatted(step.relativeError()));
                                 progress.advance(1);
                             })) {
-                quantised.save(work.directory(), model, Map.of());
+                quantised.save(work.directory(), session.compute().type(), model, Map.of());
             }
         });
     }

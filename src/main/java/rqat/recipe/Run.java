@@ -38,7 +38,7 @@ public final class Run {
 
     private Run(RunSettings settings, Progress progress, Path model, Path output) {
         this.settings = settings;
-        this.session = new Session(settings.seed(), settings.products(), progress);
+        this.session = new Session(settings.seed(), settings.compute(), progress);
         this.model = model;
         this.output = output;
     }
@@ -48,7 +48,7 @@ public final class Run {
     /// @param model the full-precision model's directory
     /// @throws Failure of the first stage that failed, after the others were stopped at their next checkpoint
     public static Results run(Configuration.Resolved<RunSettings> configuration, Path model, Path output, Progress progress) {
-        Torch.products(configuration.value().products());
+        Torch.compute(configuration.value().compute());
         var run = new Run(configuration.value(), progress, model, output);
         Path manifest = output.resolve("manifest.json");
         if (!Files.exists(manifest)) {

@@ -18,7 +18,7 @@ import rqat.tensor.Torch;
 /// @param output   the run's directory
 /// @param seed     of everything random that is not a benchmark
 /// @param jobs     stages that run side by side, each on one thread
-/// @param products how float32 matrices are multiplied
+/// @param compute  dtype of forward and backward passes
 /// @param rows     see [Chain]
 /// @param quantise format and method options
 /// @param sft      supervised fine-tuning
@@ -30,7 +30,7 @@ public record RunSettings(
         String output,
         long seed,
         int jobs,
-        Torch.Products products,
+        Torch.Compute compute,
         List<String> rows,
         QuantiseSettings quantise,
         FineTune.Settings sft,
@@ -46,7 +46,7 @@ public record RunSettings(
             "runs/quickstart",
             1,
             2,
-            Torch.Products.EXACT,
+            Torch.Compute.FLOAT32,
             List.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo"),
             new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
             new FineTune.Settings(TASKS, 20_000, 32, Optimisation.of(150, 3e-4, 32)),

@@ -22,14 +22,14 @@ import rqat.train.ResumableRun;
 /// What the stages of one command share.
 ///
 /// @param seed     of everything random that is not a benchmark
-/// @param products how float32 matrices are multiplied; part of every result
+/// @param compute  dtype of forward and backward passes; part of every result
 /// @param progress where stages say how far they are
-public record Session(long seed, Torch.Products products, Progress progress) {
+public record Session(long seed, Torch.Compute compute, Progress progress) {
 
     /// Tokens that a generator may keep in its cache: 64 sequences of 4,096. Sequences beyond wait for others to end.
     static final long KV_TOKENS = 64 * 4096;
 
-    private record Identity(long seed, Torch.Products products, Object settings) {}
+    private record Identity(long seed, Torch.Compute compute, Object settings) {}
 
     /// Makes `out` by `stage`, unless it is there already: resumes what is unfinished, and publishes the directory when `body` has
     /// filled it.
@@ -39,7 +39,7 @@ public record Session(long seed, Torch.Products products, Progress progress) {
     void produce(String stage, Object settings, SequencedMap<String, Path> inputs, Path out, Consumer<Work> body) {
         var hashes = new TreeMap<String, String>();
         inputs.forEach((name, path) -> hashes.put(name, Manifest.sha256(path)));
-        switch (StageDirectory.open(out, stage, Configuration.toTree(new Identity(seed, products, settings)), hashes)) {
+        switch (StageDirectory.open(out, stage, Configuration.toTree(new Identity(seed, compute, settings)), hashes)) {
             case StageDirectory.Finished _ -> {}
             case StageDirectory.Fresh(StageDirectory.Work work) -> work(work, out, body);
             case StageDirectory.Resumable(StageDirectory.Work work) -> work(work, out, body);
@@ -48,7 +48,7 @@ public record Session(long seed, Torch.Products products, Progress progress) {
 
     private void work(StageDirectory.Work directory, Path out, Consumer<Work> body) {
         try (directory) {
-            body.accept(new Work(directory, out.getFileName().toString(), progress));
+            body.accept(new Work(directory, out.getFileName().toString(), compute, progress));
             directory.finish();
         }
     }
@@ -64,8 +64,9 @@ public record Session(long seed, Torch.Products products, Progress progress) {
     ///
     /// @param stage    its directory
     /// @param name     what progress and messages call it
+    /// @param compute  dtype of forward and backward passes
     /// @param progress where it says how far it is
-    record Work(StageDirectory.Work stage, String name, Progress progress) {
+    record Work(StageDirectory.Work stage, String name, Torch.Compute compute, Progress progress) {
         /// Where results go.
         Path directory() {
             return stage.directory();

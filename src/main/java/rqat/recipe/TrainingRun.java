@@ -21,13 +21,13 @@ final class TrainingRun {
         try (QuantisedModel student = QuantisedModel.load(model)) {
             if (optimisation.learnScales() && student.scaleMode() == ScaleMode.STATIC) student.scaleMode(ScaleMode.LEARNED);
             train(work, optimisation, student, objective);
-            student.save(work.directory(), model, Map.of());
+            student.save(work.directory(), work.compute().type(), model, Map.of());
         }
     }
 
     /// Trains `model` in place, logging into the stage's directory.
     static void train(Session.Work work, Optimisation optimisation, QuantisedModel model, Function<Student, Objective> objective) {
-        try (var student = new Student(model, optimisation.student());
+        try (var student = new Student(model, optimisation.student(work.compute()));
                 var adam = optimisation.adam(student)) {
             new ResumableRun(work.directory(), work.stage().checkpoints(), optimisation.checkpointEvery(), work.name(), work.progress())
                     .run(new Trainer(student, objective.apply(student), adam, optimisation.schedule(), optimisation.clip()));

@@ -59,11 +59,11 @@ class LocalGeneratorTest {
 
     @Test
     void fastProductsAgreeWithinTheirRounding() {
-        Torch.products(Torch.Products.FAST);
+        Torch.compute(Torch.Compute.FAST_FLOAT32);
         try {
             assertScoresAgree(model.decoder(), TinyModel.requests(12, 8), SAMPLING, new LocalGenerator(model.decoder(), 5, 10_000), 0.25f);
         } finally {
-            Torch.products(Torch.Products.EXACT);
+            Torch.compute(Torch.Compute.FLOAT32);
         }
     }
 
