@@ -202,7 +202,7 @@ class LocalGeneratorTest {
         generator.generate(TinyModel.requests(3, 1), SAMPLING, Listener.NONE);
         long before = Pointer.totalCount();
         generator.generate(TinyModel.requests(20, 2), SAMPLING, Listener.NONE);
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
         assertThatThrownBy(() -> generator.generate(TinyModel.requests(20, 2), SAMPLING, new Listener() {
                     @Override
                     public void completed(int request, Completion completion) {
@@ -210,7 +210,7 @@ class LocalGeneratorTest {
                     }
                 }))
                 .hasMessage("enough");
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 
     @Test

@@ -311,7 +311,7 @@ class GptqSolverTest {
             once.run();
             long before = Pointer.totalCount();
             for (int i = 0; i < 3; i++) once.run();
-            assertThat(Pointer.totalCount()).isEqualTo(before);
+            assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
             GptqSolver.solve("w", weight, hessian, dynamic);
             assertThat(Pointer.totalCount()).isEqualTo(before + 5);
             assertThat(weight.equal(weightBefore)).isTrue();

@@ -275,6 +275,6 @@ class QuantiserTest {
         assertThatThrownBy(() -> Quantiser.quantise(model, TinyModel.gptq(3), windows(), ScalarType.Float, step -> {
             if (step.done() == 5) throw Failure.interrupted("stop");
         }));
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 }

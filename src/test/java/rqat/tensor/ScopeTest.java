@@ -26,7 +26,7 @@ class ScopeTest {
             Tensor x = Tensors.zeros(ScalarType.Float, 8);
             for (int i = 0; i < 50; i++) x = x.add(x);
         });
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 
     @Test
@@ -36,7 +36,7 @@ class ScopeTest {
             assertThat(Pointer.totalCount()).isEqualTo(before + 1);
             assertThat(Tensors.floats(kept)).containsExactly(4, 6);
         });
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 
     @Test
@@ -46,7 +46,7 @@ class ScopeTest {
             assertThat(Tensors.longs(kept.getFirst())).containsExactly(7);
             assertThat(Tensors.longs(kept.getLast())).containsExactly(9);
         });
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 
     @Test
@@ -55,7 +55,7 @@ class ScopeTest {
         Scope.run(() -> owned[0] = Scope.own(() -> Tensors.of(new double[] {0.5}, 1)));
         assertThat(Tensors.doubles(owned[0])).containsExactly(0.5);
         owned[0].close();
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 
     @Test
@@ -65,7 +65,7 @@ class ScopeTest {
                     throw new IllegalStateException("expected");
                 }))
                 .hasMessage("expected");
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 
     @Test
@@ -81,7 +81,7 @@ class ScopeTest {
             assertThat(leaf.add(leaf).requires_grad()).isTrue();
             Grad.off(() -> assertThat(Grad.on(() -> leaf.add(leaf)).requires_grad()).isTrue());
         });
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
     }
 
     @Test

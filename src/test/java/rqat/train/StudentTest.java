@@ -257,7 +257,7 @@ class StudentTest {
         var quantisation = quantisation(ScaleMode.LEARNED, MaskRule.HALF_STEP);
         long before = Pointer.totalCount();
         new Student(config, latents, quantisation, Toy.options(ScalarType.BFloat16)).close();
-        assertThat(Pointer.totalCount()).isEqualTo(before);
+        assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
         assertThat(Grad.off(() -> Tensors.floats(latents.get(QUERY)))).isNotEmpty();
     }
 }
