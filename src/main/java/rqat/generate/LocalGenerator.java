@@ -48,6 +48,14 @@ public final class LocalGenerator implements Generator {
         this.kvTokenBudget = kvTokenBudget;
     }
 
+    /// A generator whose cache holds as many positions as fit in `cacheGib` GiB, in the dtype of the weights.
+    public static LocalGenerator within(Decoder decoder, int maxBatch, double cacheGib) {
+        ModelConfig config = decoder.config();
+        long values = 2L * config.layers() * config.keyValueHeads() * config.headDimension();
+        long bytes = values * decoder.weights().get(ModelConfig.EMBEDDING).element_size();
+        return new LocalGenerator(decoder, maxBatch, (long) (cacheGib * (1L << 30)) / bytes);
+    }
+
     @Override
     public List<Completion> generate(List<Request> requests, Sampling sampling, Listener listener) {
         Deque<Sequence> waiting = new ArrayDeque<>();

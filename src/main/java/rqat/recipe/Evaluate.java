@@ -70,7 +70,7 @@ public final class Evaluate {
         try (LoadedModel loaded = LoadedModel.open(model, session.compute().type())) {
             var sampling = new Sampling(settings.temperature(), settings.topP(), 0, settings.maxNewTokens(), tokenizer.stopIds());
             return new Evaluation(
-                            new LocalGenerator(loaded.decoder(), settings.batch(), Session.KV_TOKENS),
+                            LocalGenerator.within(loaded.decoder(), settings.batch(), session.cacheGib()),
                             new LocalScorer(loaded.decoder(), SCORED_TOKENS),
                             tokenizer,
                             new Evaluation.Settings(settings.seeds(), sampling),

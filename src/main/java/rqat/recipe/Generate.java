@@ -12,13 +12,14 @@ import rqat.model.LoadedModel;
 /// Samples from a model directory.
 public final class Generate {
     private static final int BATCH = 64;
+    private static final double CACHE_GIB = 4;
 
     private Generate() {}
 
     /// One completion per request; `listener` hears of tokens as they come.
     public static List<Completion> run(Path directory, List<Request> requests, Sampling sampling, Listener listener) {
         try (LoadedModel model = LoadedModel.open(directory)) {
-            return new LocalGenerator(model.decoder(), BATCH, Session.KV_TOKENS).generate(requests, sampling, listener);
+            return LocalGenerator.within(model.decoder(), BATCH, CACHE_GIB).generate(requests, sampling, listener);
         }
     }
 }

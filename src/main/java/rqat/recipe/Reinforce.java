@@ -89,7 +89,7 @@ public final class Reinforce {
                 if (!Files.exists(passed)) {
                     var held = texts.problems(Split.VALIDATION, settings.coldStartPrompts());
                     List<Rollout> trial = Rollout.sample(
-                            new LocalGenerator(student.decoder(), settings.batch(), Session.KV_TOKENS),
+                            LocalGenerator.within(student.decoder(), settings.batch(), session.cacheGib()),
                             held,
                             settings.groupSize(),
                             sampling,
@@ -123,7 +123,7 @@ public final class Reinforce {
                                 ChunkedHead.chunkFor(student.config().vocabularySize()),
                                 MismatchGate.Limits.DEFAULT),
                         texts.problems(Split.TRAIN, settings.problems()),
-                        decoder -> new LocalGenerator(decoder, settings.batch(), Session.KV_TOKENS),
+                        decoder -> LocalGenerator.within(decoder, settings.batch(), session.cacheGib()),
                         tokens -> tokenizer.decode(tokens, true),
                         verifier,
                         null,

@@ -38,7 +38,7 @@ public final class Run {
 
     private Run(RunSettings settings, Progress progress, Path model, Path output) {
         this.settings = settings;
-        this.session = new Session(settings.seed(), settings.compute(), progress);
+        this.session = new Session(settings.seed(), settings.compute(), settings.kvCacheGib(), progress);
         this.model = model;
         this.output = output;
     }

@@ -19,6 +19,7 @@ import rqat.tensor.Torch;
 /// @param seed     of everything random that is not a benchmark
 /// @param jobs     stages that run side by side, each on one thread
 /// @param compute  dtype of forward and backward passes
+/// @param kvCacheGib GiB that the keys and values of sequences being sampled may take
 /// @param rows     see [Chain]
 /// @param quantise format and method options
 /// @param sft      supervised fine-tuning
@@ -31,6 +32,7 @@ public record RunSettings(
         long seed,
         int jobs,
         Torch.Compute compute,
+        double kvCacheGib,
         List<String> rows,
         QuantiseSettings quantise,
         FineTune.Settings sft,
@@ -47,6 +49,7 @@ public record RunSettings(
             1,
             2,
             Torch.Compute.FLOAT32,
+            4,
             List.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo"),
             new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
             new FineTune.Settings(TASKS, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
@@ -119,6 +122,7 @@ public record RunSettings(
         rows = List.copyOf(rows);
         rows.forEach(Chain::parse);
         Optimisation.require(jobs >= 1, "jobs", jobs, "1 or more");
+        Optimisation.require(kvCacheGib > 0, "kv_cache_gib", kvCacheGib, "more than 0");
     }
 
     List<Chain> chains() {

@@ -23,11 +23,9 @@ import rqat.train.ResumableRun;
 ///
 /// @param seed     of everything random that is not a benchmark
 /// @param compute  dtype of forward and backward passes; part of every result
+/// @param cacheGib GiB that the keys and values of sequences being sampled may take; sequences beyond wait for others to end
 /// @param progress where stages say how far they are
-public record Session(long seed, Torch.Compute compute, Progress progress) {
-
-    /// Tokens that a generator may keep in its cache: 64 sequences of 4,096. Sequences beyond wait for others to end.
-    static final long KV_TOKENS = 64 * 4096;
+public record Session(long seed, Torch.Compute compute, double cacheGib, Progress progress) {
 
     private record Identity(long seed, Torch.Compute compute, Object settings) {}
 

@@ -237,6 +237,9 @@ class LocalGeneratorTest {
         assertUsage(generator, new int[] {1, TinyModel.VOCABULARY}, "token 61", "0 to 60");
         assertUsage(generator, new int[] {-1}, "token -1");
         assertUsage(generator, new int[40], "64 tokens", "budget of 60");
+        var config = model.decoder().config();
+        double bytes = 60 * 2.0 * config.layers() * config.keyValueHeads() * config.headDimension() * Float.BYTES;
+        assertUsage(LocalGenerator.within(model.decoder(), 6, bytes / (1L << 30)), new int[40], "64 tokens", "budget of 60");
         assertThatThrownBy(() -> new LocalGenerator(model.decoder(), 0, 60)).isInstanceOf(Failure.class);
     }
 
