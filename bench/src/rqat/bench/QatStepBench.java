@@ -79,7 +79,7 @@ public final class QatStepBench {
         var options = new Student.Options(ScalarType.Float, false, Set.of());
         try (var plain = new Student(config, plainLatents, options);
                 var quantised = new Student(
-                        config, quantisedLatents, new Student.Quantisation(grids, mode, MaskRule.HALF_STEP), options);
+                        config, quantisedLatents, Student.Quantisation.weightsOnly(grids, mode, MaskRule.HALF_STEP), options);
                 var plainAdam = adam(plain);
                 var quantisedAdam = adam(quantised)) {
             double plainTime = Double.MAX_VALUE;

@@ -123,9 +123,9 @@ public final class Decoder {
         return x.view(x.size(0), x.size(1), heads, config.headDimension());
     }
 
-    /// `x / rms(x)` over the last axis in float32, rounded to the compute dtype, times the norm's weight.
+    /// `x / rms(x)` over the last axis in float32 (float64 for a float64 model), rounded to the compute dtype, times the norm's weight.
     private Tensor norm(Tensor x, String weightName) {
-        Tensor wide = x.to(ScalarType.Float);
+        Tensor wide = Tensors.type(x) == ScalarType.Double ? x : x.to(ScalarType.Float);
         Tensor meanSquare = wide.mul(wide).mean(new long[] {-1}, true, new ScalarTypeOptional());
         Tensor normalised = wide.mul(meanSquare.add(new Scalar(config.normEpsilon())).rsqrt());
         return normalised.to(x.scalar_type()).mul(weights.get(weightName));

@@ -47,8 +47,8 @@ public final class Calibration {
         }
     }
 
-    /// Adds the inputs of one stage to its Hessian and changes nothing.
-    private record Observer(Stage stage, Hessian hessian) implements Sites {
+    /// Adds the inputs of one stage, as the model's own sites leave them, to its Hessian.
+    private record Observer(Sites sites, Stage stage, Hessian hessian) implements Sites {
         private Tensor observe(Stage passed, Tensor x) {
             if (passed == stage) hessian.add(x);
             return x;
@@ -56,40 +56,63 @@ public final class Calibration {
 
         @Override
         public Tensor attentionInput(int layer, Tensor x) {
-            return observe(Stage.ATTENTION_INPUT, x);
+            return observe(Stage.ATTENTION_INPUT, sites.attentionInput(layer, x));
+        }
+
+        @Override
+        public Tensor queries(int layer, Tensor queries) {
+            return sites.queries(layer, queries);
+        }
+
+        @Override
+        public Tensor keys(int layer, Tensor keys) {
+            return sites.keys(layer, keys);
+        }
+
+        @Override
+        public Tensor values(int layer, Tensor values) {
+            return sites.values(layer, values);
         }
 
         @Override
         public Tensor attentionOutput(int layer, Tensor x) {
-            return observe(Stage.ATTENTION_OUTPUT, x);
+            return observe(Stage.ATTENTION_OUTPUT, sites.attentionOutput(layer, x));
         }
 
         @Override
         public Tensor mlpInput(int layer, Tensor x) {
-            return observe(Stage.MLP_INPUT, x);
+            return observe(Stage.MLP_INPUT, sites.mlpInput(layer, x));
         }
 
         @Override
         public Tensor mlpHidden(int layer, Tensor x) {
-            return observe(Stage.MLP_HIDDEN, x);
+            return observe(Stage.MLP_HIDDEN, sites.mlpHidden(layer, x));
         }
+    }
+
+    /// Calibrates all blocks of a model whose activations are left alone.
+    ///
+    /// @throws Failure as [#run(ModelConfig, Weights, Sites, int[][], Solver)]
+    public static void run(ModelConfig config, Weights weights, int[][] windows, Solver solver) {
+        run(config, weights, Sites.NONE, windows, solver);
     }
 
     /// Calibrates all blocks.
     ///
     /// @param weights in the compute dtype; the maps' weights are overwritten with what `solver` returns
+    /// @param sites   what the model does to its activations; the inputs of a map are counted as it leaves them
     /// @param windows token ids, at least one window; their lengths may differ
     /// @throws Failure USAGE when there is no window, one is empty or longer than the model's positions, or a token is not in the vocabulary
-    public static void run(ModelConfig config, Weights weights, int[][] windows, Solver solver) {
+    public static void run(ModelConfig config, Weights weights, Sites sites, int[][] windows, Solver solver) {
         check(config, windows);
         List<Tensor> states = new ArrayList<>();
         try {
             Grad.off(() -> {
                 for (int[][] batch : batches(windows)) states.add(Scope.own(() -> embed(config, weights, batch)));
                 for (int layer = 0; layer < config.layers(); layer++) {
-                    for (Stage stage : Stage.values()) quantise(config, weights, layer, stage, states, solver);
+                    for (Stage stage : Stage.values()) quantise(config, weights, sites, layer, stage, states, solver);
                     int current = layer;
-                    Decoder decoder = new Decoder(config, weights);
+                    Decoder decoder = new Decoder(config, weights, sites);
                     for (Tensor state : states) Scope.run(() -> state.copy_(block(decoder, current, state)));
                 }
             });
@@ -99,9 +122,9 @@ public final class Calibration {
     }
 
     private static void quantise(
-            ModelConfig config, Weights weights, int layer, Stage stage, List<Tensor> states, Solver solver) {
+            ModelConfig config, Weights weights, Sites sites, int layer, Stage stage, List<Tensor> states, Solver solver) {
         try (Hessian hessian = new Hessian(config.inputs(stage.linears.getFirst()))) {
-            Decoder decoder = new Decoder(config, weights, new Observer(stage, hessian));
+            Decoder decoder = new Decoder(config, weights, new Observer(sites, stage, hessian));
             for (Tensor state : states) Scope.run(() -> block(decoder, layer, state));
             Scope.run(() -> {
                 Tensor mean = hessian.mean();

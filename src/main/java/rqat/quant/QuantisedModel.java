@@ -48,18 +48,21 @@ import tools.jackson.databind.json.JsonMapper;
 /// A Hugging Face model directory whose checkpoint holds the weights exactly as the forward pass uses them, in the compute dtype, so that
 /// any engine can load it. A quantised model has beside it, in `quantization/`:
 ///
-///  - `quantization.json`: format version, method with its options, scale mode, mask rule, names of the quantised tensors, provenance
+///  - `quantization.json`: format version, method with its options, scale mode, mask rule, quantised activations, names of the quantised
+///    tensors, provenance
 ///  - `codes.safetensors`: for each of them `NAME.codes` `[R, C]` and, if asymmetric, `NAME.zero` `[R, groups]`, both int8 (uint8 for asymmetric
 ///    8 bits), and `NAME.scale` `[R, groups]`, float32
 ///  - `latents.safetensors`: every parameter, float32, from which training continues and exporters take nothing
+///  - `sites.safetensors`: transforms and clip logits of the activations, float32 ([ActivationSites]), where there are any
 ///
 /// A full-precision model has its checkpoint only: saved in a narrower dtype it loses the latents' low bits.
 public final class QuantisedModel implements AutoCloseable {
-    private static final int FORMAT_VERSION = 1;
+    private static final int FORMAT_VERSION = 2;
     private static final String FOLDER = "quantization";
     private static final String DESCRIPTION = "quantization.json";
     private static final String CODES = "codes.safetensors";
     private static final String LATENTS = "latents.safetensors";
+    private static final String SITES = "sites.safetensors";
     private static final long MAXIMUM_DESCRIPTION_BYTES = 10_000_000;
     /// What a model directory holds beside its weights; the configuration comes last, so that a directory with one is complete.
     private static final List<String> COPIED = List.of(
@@ -90,17 +93,24 @@ public final class QuantisedModel implements AutoCloseable {
 
     /// `quantization.json`.
     private record Description(
-            int formatVersion, Method method, ScaleMode scaleMode, MaskRule maskRule, List<String> tensors, Map<String, String> provenance) {}
+            int formatVersion,
+            Method method,
+            ScaleMode scaleMode,
+            MaskRule maskRule,
+            ActivationFormat activations,
+            List<String> tensors,
+            Map<String, String> provenance) {}
 
     private final ModelConfig config;
     private final SequencedMap<String, Tensor> latents;
     private final SequencedMap<String, Grid> grids;
     private final @Nullable Method method;
+    private final ActivationSites sites;
     private final Map<String, String> provenance;
     private ScaleMode scaleMode;
     private MaskRule maskRule;
 
-    /// A model made of these parts, which it takes over.
+    /// A model made of these parts, which it takes over, with activations in full precision.
     ///
     /// @param latents float32, one for each of [ModelConfig#tensors]
     /// @param grids   of the quantised maps, under the names of their weights; empty for a full-precision model
@@ -112,7 +122,21 @@ public final class QuantisedModel implements AutoCloseable {
             @Nullable Method method,
             ScaleMode scaleMode,
             MaskRule maskRule) {
-        this(config, latents, grids, method, scaleMode, maskRule, Map.of());
+        this(config, latents, grids, method, scaleMode, maskRule, ActivationSites.none(config));
+    }
+
+    /// A model made of these parts, which it takes over.
+    ///
+    /// @param sites what is done to its activations; nothing for a full-precision model
+    public QuantisedModel(
+            ModelConfig config,
+            SequencedMap<String, Tensor> latents,
+            SequencedMap<String, Grid> grids,
+            @Nullable Method method,
+            ScaleMode scaleMode,
+            MaskRule maskRule,
+            ActivationSites sites) {
+        this(config, latents, grids, method, scaleMode, maskRule, sites, Map.of());
     }
 
     private QuantisedModel(
@@ -122,14 +146,17 @@ public final class QuantisedModel implements AutoCloseable {
             @Nullable Method method,
             ScaleMode scaleMode,
             MaskRule maskRule,
+            ActivationSites sites,
             Map<String, String> provenance) {
         if (grids.isEmpty() != (method == null)) throw new IllegalArgumentException("grids and method go together");
+        if (method == null && !sites.isEmpty()) throw new IllegalArgumentException("a full-precision model has no sites");
         this.config = config;
         this.latents = latents;
         this.grids = grids;
         this.method = method;
         this.scaleMode = scaleMode;
         this.maskRule = maskRule;
+        this.sites = sites;
         this.provenance = provenance;
     }
 
@@ -152,6 +179,11 @@ public final class QuantisedModel implements AutoCloseable {
     /// How the grids were found; null for a full-precision model.
     public @Nullable Method method() {
         return method;
+    }
+
+    /// What is done to activations, keys and values; every forward pass needs it.
+    public ActivationSites sites() {
+        return sites;
     }
 
     /// What happens to the scales in training.
@@ -206,6 +238,7 @@ public final class QuantisedModel implements AutoCloseable {
     public void close() {
         latents.values().forEach(Tensor::close);
         grids.values().forEach(Grid::close);
+        sites.close();
     }
 
     /// A full-precision model of these latents, which it takes over.
@@ -256,8 +289,14 @@ public final class QuantisedModel implements AutoCloseable {
             });
             SafetensorsWriter.write(folder.resolve(CODES), codes, Map.of());
             SafetensorsWriter.write(folder.resolve(LATENTS), originals, Map.of());
+            if (!sites.tensors().isEmpty()) {
+                var tensors = new LinkedHashMap<String, TensorSource>();
+                sites.tensors().forEach((name, tensor) ->
+                        tensors.put(name, produced(ScalarType.Float, Tensors.shape(tensor), () -> tensor)));
+                SafetensorsWriter.write(folder.resolve(SITES), tensors, Map.of());
+            }
             Description description = new Description(
-                    FORMAT_VERSION, method, scaleMode, maskRule, List.copyOf(grids.keySet()), new TreeMap<>(provenance));
+                    FORMAT_VERSION, method, scaleMode, maskRule, sites.format(), List.copyOf(grids.keySet()), new TreeMap<>(provenance));
             AtomicFiles.write(folder.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
         }
         for (String name : COPIED) {
@@ -293,6 +332,16 @@ public final class QuantisedModel implements AutoCloseable {
                 MaskRule.HALF_STEP);
     }
 
+    /// What a model directory does to activations; nothing where it is not quantised. Reads no weights.
+    ///
+    /// @throws Failure BAD_FILE when the description or the transforms are damaged or do not fit the configuration
+    public static ActivationSites sites(Path directory, ModelConfig config) {
+        Path folder = directory.resolve(FOLDER);
+        if (!Files.exists(folder)) return ActivationSites.none(config);
+        var reader = new Reader(directory, folder, config);
+        return reader.readSites(reader.description());
+    }
+
     /// One directory with a `quantization` folder.
     private record Reader(Path directory, Path folder, ModelConfig config) {
 
@@ -300,6 +349,7 @@ public final class QuantisedModel implements AutoCloseable {
             Description description = description();
             var latents = new LinkedHashMap<String, Tensor>();
             var grids = new LinkedHashMap<String, Grid>();
+            ActivationSites sites = readSites(description);
             try {
                 readLatents(latents);
                 readGrids(description, latents, grids);
@@ -310,12 +360,38 @@ public final class QuantisedModel implements AutoCloseable {
                         description.method(),
                         description.scaleMode(),
                         description.maskRule(),
+                        sites,
                         Collections.unmodifiableMap(description.provenance()));
                 checkWeights(model);
                 return model;
             } catch (RuntimeException e) {
                 latents.values().forEach(Tensor::close);
                 grids.values().forEach(Grid::close);
+                sites.close();
+                throw e;
+            }
+        }
+
+        ActivationSites readSites(Description description) {
+            Path path = folder.resolve(SITES);
+            var tensors = new LinkedHashMap<String, Tensor>();
+            try {
+                if (Files.exists(path)) {
+                    try (SafetensorsFile file = SafetensorsFile.open(path)) {
+                        file.tensors().forEach((name, stored) -> {
+                            Tensor tensor = Scope.own(() -> read(file, name, DataType.F32, stored.shape()));
+                            tensors.put(name, tensor);
+                            if (!finite(tensor)) throw inconsistent(path, name, "holds NaN or infinite values");
+                        });
+                    }
+                }
+                return new ActivationSites(config, description.activations(), tensors);
+            } catch (IllegalArgumentException e) {
+                tensors.values().forEach(Tensor::close);
+                throw Failure.badFile("%s: %s. The transforms belong to another model; write the directory again with the stage that made it."
+                        .formatted(path, Failure.quote(e.getMessage())), e);
+            } catch (RuntimeException e) {
+                tensors.values().forEach(Tensor::close);
                 throw e;
             }
         }
@@ -338,10 +414,7 @@ public final class QuantisedModel implements AutoCloseable {
                 throw Failure.badFile("%s: format_version is %d; this version reads %d. Use the version that wrote it, or quantise again."
                         .formatted(file, description.formatVersion(), FORMAT_VERSION));
             }
-            Set<String> maps = new LinkedHashSet<>();
-            for (int layer = 0; layer < config.layers(); layer++) {
-                for (Linear linear : Linear.values()) maps.add(linear.weight(layer));
-            }
+            Set<String> maps = maps().keySet();
             if (description.tensors().isEmpty()) throw Failure.badFile(file + ": `tensors` is empty; expected the quantised weights");
             Set<String> seen = new LinkedHashSet<>();
             for (String name : description.tensors()) {
@@ -350,6 +423,15 @@ public final class QuantisedModel implements AutoCloseable {
                 }
             }
             return description;
+        }
+
+        /// The linear maps by the names of their weights.
+        private SequencedMap<String, Linear> maps() {
+            var maps = new LinkedHashMap<String, Linear>();
+            for (int layer = 0; layer < config.layers(); layer++) {
+                for (Linear linear : Linear.values()) maps.put(linear.weight(layer), linear);
+            }
+            return maps;
         }
 
         private void readLatents(SequencedMap<String, Tensor> latents) {
@@ -362,24 +444,27 @@ public final class QuantisedModel implements AutoCloseable {
                 shapes.forEach((name, shape) -> {
                     Tensor latent = Scope.own(() -> read(file, name, DataType.F32, shape));
                     latents.put(name, latent);
-                    if (!Scope.get(() -> latent.isfinite().all().item_bool())) {
-                        throw inconsistent(path, name, "holds NaN or infinite values");
-                    }
+                    if (!finite(latent)) throw inconsistent(path, name, "holds NaN or infinite values");
                 });
             }
         }
 
+        private static boolean finite(Tensor tensor) {
+            return Scope.get(() -> tensor.isfinite().all().item_bool());
+        }
+
         private void readGrids(Description description, Map<String, Tensor> latents, Map<String, Grid> grids) {
             Path path = folder.resolve(CODES);
-            GridSpec spec = description.method().grid();
-            DataType codeType = HostTensors.dataType(spec.codeType());
+            SequencedMap<String, Linear> maps = maps();
             try (SafetensorsFile file = SafetensorsFile.open(path)) {
-                int expected = description.tensors().size() * (spec.symmetric() ? 2 : 3);
+                int expected = description.tensors().size() * (description.method().grid().symmetric() ? 2 : 3);
                 if (file.tensors().size() != expected) {
                     throw inconsistent(path, DESCRIPTION, "promises %d tensors; there are %d".formatted(expected, file.tensors().size()));
                 }
                 for (String name : description.tensors()) {
                     Tensor latent = latents.get(name);
+                    GridSpec spec = description.activations().grid(description.method().grid(), config, maps.get(name));
+                    DataType codeType = HostTensors.dataType(spec.codeType());
                     long size = spec.groupColumns(latent.size(1));
                     if (latent.size(1) % size != 0) {
                         throw inconsistent(path, name, "has %d columns, which groups of %d do not divide".formatted(latent.size(1), size));

@@ -2,7 +2,7 @@ package rqat.recipe;
 
 import java.nio.file.Path;
 import java.util.List;
-import rqat.model.LoadedModel;
+import rqat.quant.LoadedModel;
 import rqat.text.Tokenizer;
 import rqat.train.ChunkedHead;
 import rqat.train.DistillationObjective;

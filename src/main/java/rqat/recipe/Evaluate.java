@@ -13,7 +13,7 @@ import rqat.eval.TaskResult;
 import rqat.generate.LocalGenerator;
 import rqat.generate.LocalScorer;
 import rqat.generate.Sampling;
-import rqat.model.LoadedModel;
+import rqat.quant.LoadedModel;
 import rqat.run.Progress;
 import rqat.text.Tokenizer;
 

@@ -7,7 +7,7 @@ import rqat.generate.Listener;
 import rqat.generate.LocalGenerator;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
-import rqat.model.LoadedModel;
+import rqat.quant.LoadedModel;
 
 /// Samples from a model directory.
 public final class Generate {

@@ -8,7 +8,7 @@ import java.util.List;
 import rqat.Failure;
 import rqat.generate.LocalScorer;
 import rqat.io.AtomicFiles;
-import rqat.model.LoadedModel;
+import rqat.quant.LoadedModel;
 import rqat.model.ModelConfig;
 
 /// How probable a model finds given token sequences; exact float32.

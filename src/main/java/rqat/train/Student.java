@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
+import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.quant.Grid;
 import rqat.quant.MaskRule;
@@ -60,10 +61,15 @@ public final class Student implements AutoCloseable {
     /// Which weights are quantised and how they are trained.
     ///
     /// @param grids the quantised weights' grids by weight name
-    public record Quantisation(SequencedMap<String, Grid> grids, ScaleMode scaleMode, MaskRule maskRule) {
+    /// @param sites what is done to activations
+    public record Quantisation(SequencedMap<String, Grid> grids, ScaleMode scaleMode, MaskRule maskRule, Sites sites) {
         /// Full precision.
-        public static final Quantisation NONE =
-                new Quantisation(Collections.emptySortedMap(), ScaleMode.STATIC, MaskRule.HALF_STEP);
+        public static final Quantisation NONE = weightsOnly(Collections.emptySortedMap(), ScaleMode.STATIC, MaskRule.HALF_STEP);
+
+        /// Activations keep full precision.
+        public static Quantisation weightsOnly(SequencedMap<String, Grid> grids, ScaleMode scaleMode, MaskRule maskRule) {
+            return new Quantisation(grids, scaleMode, maskRule, Sites.NONE);
+        }
     }
 
     /// How far training has moved the deployed model.
@@ -122,7 +128,7 @@ public final class Student implements AutoCloseable {
 
     /// A student of `model`, whose latents and grids it trains in place.
     public Student(QuantisedModel model, Options options) {
-        this(model.config(), model.latents(), new Quantisation(model.grids(), model.scaleMode(), model.maskRule()), options);
+        this(model.config(), model.latents(), new Quantisation(model.grids(), model.scaleMode(), model.maskRule(), model.sites()), options);
     }
 
     /// A full-precision student of `latents`.
@@ -196,7 +202,7 @@ public final class Student implements AutoCloseable {
 
     /// A decoder of [#weights], for whoever samples from or evaluates the student; without gradients if it says so.
     public Decoder decoder() {
-        return new Decoder(config, weights());
+        return new Decoder(config, weights(), quantisation.sites());
     }
 
     /// The trained weights in the order of the forward pass.

@@ -167,7 +167,7 @@ class QuantisedModelTest {
             assertThat(codes.tensors().get(MAP + ".scale").type()).isEqualTo(DataType.F32);
         }
         assertThat(Files.readString(saved.resolve("quantization/quantization.json")))
-                .contains("\"format_version\" : 1", "\"method\" : \"gptq\"", "\"scale_mode\" : \"static\"", "\"clip_search\" : \"mse\"");
+                .contains("\"format_version\" : 2", "\"method\" : \"gptq\"", "\"scale_mode\" : \"static\"", "\"clip_search\" : \"mse\"");
     }
 
     @Test
@@ -268,7 +268,7 @@ class QuantisedModelTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "\"format_version\" : 1 | \"format_version\" : 2 | format_version is 2",
+                "\"format_version\" : 2 | \"format_version\" : 3 | format_version is 3",
                 "\"bits\" : 3 | \"bits\" : 30 | expected 2 to 8",
                 "\"bits\" : 3 | \"bits\" : 4 | inconsistent",
                 "\"group_size\" : 16 | \"group_size\" : 32 | inconsistent",

@@ -625,7 +625,7 @@ class GrpoObjectiveTest {
                 grids.put(name, grid);
             }
         }
-        var quantisation = new Student.Quantisation(grids, ScaleMode.STATIC, MaskRule.HALF_STEP);
+        var quantisation = Student.Quantisation.weightsOnly(grids, ScaleMode.STATIC, MaskRule.HALF_STEP);
         var student = new Student(config, latents, quantisation, new Student.Options(ScalarType.Float, false, Set.of()));
         open.add(student);
         return student;

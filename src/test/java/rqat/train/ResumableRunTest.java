@@ -79,7 +79,7 @@ class ResumableRunTest {
         }
         var quantisation = scaleMode == null
                 ? Student.Quantisation.NONE
-                : new Student.Quantisation(grids, scaleMode, MaskRule.HALF_STEP);
+                : Student.Quantisation.weightsOnly(grids, scaleMode, MaskRule.HALF_STEP);
         Objective objective = new DistillationObjective(
                 new ShuffledBatches(texts, 4, 9), 2, 16, new Decoder(config, new Weights(teacher)), new Divergence.ForwardKl(), 1);
         try (var student = new Student(config, latents, quantisation, Toy.options(compute));

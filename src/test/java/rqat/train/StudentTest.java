@@ -51,7 +51,7 @@ class StudentTest {
                 Scope.run(() -> grids.put(name, Grid.fit(SPEC, latents.get(name).mul(new Scalar(0.7)), ClipSearch.NONE).copy()));
             }
         }
-        return new Student.Quantisation(grids, scaleMode, rule);
+        return Student.Quantisation.weightsOnly(grids, scaleMode, rule);
     }
 
     @AfterEach

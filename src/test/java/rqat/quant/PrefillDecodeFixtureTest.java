@@ -1,0 +1,89 @@
+package rqat.quant;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
+import rqat.Fixtures;
+import rqat.generate.Completion;
+import rqat.generate.Listener;
+import rqat.generate.LocalGenerator;
+import rqat.generate.LocalScorer;
+import rqat.generate.Request;
+import rqat.generate.Sampling;
+import rqat.run.RandomStream;
+
+/// Models of all families with 4-bit weights, activations, keys and values give a token the same log-probability whether the text is scored
+/// at once or generated token by token, alone or in a batch.
+class PrefillDecodeFixtureTest {
+    private static final int SEQUENCES = 4;
+    private static final int NEW_TOKENS = 24;
+    private static final float TOLERANCE = 1e-4f;
+
+    @TempDir
+    Path directory;
+
+    @TestFactory
+    Stream<DynamicTest> everyFamily() throws IOException {
+        try (var paths = Files.list(Fixtures.path("models"))) {
+            List<Path> models = paths.filter(path -> Files.exists(path.resolve("config.json"))).sorted().toList();
+            assertThat(models).isNotEmpty();
+            return models.stream()
+                    .flatMap(path -> Stream.of(1, 2).map(shards -> DynamicTest.dynamicTest(
+                            path.getFileName() + ", shards " + shards, () -> check(path, shards))));
+        }
+    }
+
+    private void check(Path source, int shards) {
+        Path saved = directory.resolve(source.getFileName() + "-" + shards);
+        try (QuantisedModel full = QuantisedModel.load(source);
+                QuantisedModel model = QuantisedActivations.of(full, shards, 17)) {
+            model.save(saved, source, Map.of());
+        }
+        try (LoadedModel model = LoadedModel.open(saved)) {
+            assertThat(model.decoder().config().layers()).isPositive();
+            var random = new RandomStream(5);
+            List<Request> requests = new ArrayList<>();
+            for (int i = 0; i < SEQUENCES; i++) {
+                int[] prompt = new int[3 + 9 * i];
+                for (int t = 0; t < prompt.length; t++) prompt[t] = random.nextInt(model.decoder().config().vocabularySize());
+                requests.add(new Request(prompt, 100 + i));
+            }
+            var sampling = new Sampling(1, 1, 0, NEW_TOKENS, Set.of());
+            List<Completion> together = new LocalGenerator(model.decoder(), 4, 1 << 16).generate(requests, sampling, Listener.NONE);
+            List<int[]> texts = new ArrayList<>();
+            for (int i = 0; i < SEQUENCES; i++) {
+                Completion alone = new LocalGenerator(model.decoder(), 1, 1 << 16)
+                        .generate(List.of(requests.get(i)), sampling, Listener.NONE)
+                        .getFirst();
+                assertThat(alone.tokens()).isEqualTo(together.get(i).tokens());
+                assertThat(alone.logProbabilities()).containsExactly(together.get(i).logProbabilities(), within(TOLERANCE));
+                texts.add(joined(requests.get(i).prompt(), alone.tokens()));
+            }
+            List<float[]> batch = new LocalScorer(model.decoder(), 1 << 12).score(texts);
+            for (int i = 0; i < SEQUENCES; i++) {
+                float[] alone = new LocalScorer(model.decoder(), 1).score(List.of(texts.get(i))).getFirst();
+                assertThat(alone).containsExactly(batch.get(i), within(TOLERANCE));
+                float[] generated = Arrays.copyOfRange(alone, requests.get(i).prompt().length - 1, alone.length);
+                assertThat(together.get(i).logProbabilities()).containsExactly(generated, within(TOLERANCE));
+            }
+        }
+    }
+
+    private static int[] joined(int[] prompt, int[] tokens) {
+        int[] result = Arrays.copyOf(prompt, prompt.length + tokens.length);
+        System.arraycopy(tokens, 0, result, prompt.length, tokens.length);
+        return result;
+    }
+}
