@@ -58,7 +58,7 @@ final class EvalCommand implements Callable<Integer> {
         Torch.compute(settings.compute());
         Path directory = Models.directory(model);
         Path samples = out != null ? out : Path.of("runs", "eval", directory.toAbsolutePath().normalize().getFileName().toString());
-        var session = new Session(settings.seed(), settings.compute(), settings.kvCacheGib(), Progress.Display.ofStandardError());
+        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError());
         List<TaskResult> results =
                 Interruption.stopping(() -> Evaluate.run(session, settings.evaluate(), directory, samples));
         Output.print(spec, json ? json(results) : table(results));

@@ -28,7 +28,7 @@ final class PretrainCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         var settings = Configuration.load(recipe, sets, Pretrain.Settings.DEFAULT, Pretrain.Settings.class).value();
-        var session = new Session(settings.seed(), settings.compute(), 0, Progress.Display.ofStandardError());
+        var session = new Session(settings.seed(), settings.compute(), 1, 0, Progress.Display.ofStandardError());
         return Interruption.stopping(() -> {
             Pretrain.run(session, settings, out != null ? out : Path.of(settings.output()));
             return 0;

@@ -40,7 +40,7 @@ abstract sealed class StageCommand implements Callable<Integer>
                 : Configuration.load(recipe, sets, RunSettings.DEFAULT, RunSettings.class);
         RunSettings settings = configuration.value();
         Torch.compute(settings.compute());
-        var session = new Session(settings.seed(), settings.compute(), settings.kvCacheGib(), Progress.Display.ofStandardError());
+        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError());
         Interruption.stopping(() -> {
             run(session, settings, Models.directory(model), out);
             return null;

@@ -27,8 +27,8 @@ import tools.jackson.databind.node.JsonNodeFactory;
 /// The whole workflow: every row of the results table is a [Chain] of stages, stages that rows have in common are made once, and every row
 /// is evaluated. Only chains stages: each reads and writes model directories that can be looked at, resumed and reused alone.
 ///
-/// Stages that do not depend on each other run side by side, `jobs` at a time, each on one thread. The result of a stage does not depend on
-/// what runs beside it.
+/// Stages that do not depend on each other run side by side, `jobs` at a time. The result of a stage does not depend on what runs beside
+/// it.
 public final class Run {
     private final RunSettings settings;
     private final Session session;
@@ -38,7 +38,7 @@ public final class Run {
 
     private Run(RunSettings settings, Progress progress, Path model, Path output) {
         this.settings = settings;
-        this.session = new Session(settings.seed(), settings.compute(), settings.kvCacheGib(), progress);
+        this.session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress);
         this.model = model;
         this.output = output;
     }
@@ -123,7 +123,6 @@ public final class Run {
     }
 
     private Path make(Chain chain, Path from) {
-        Torch.threads(1);
         Path out = output.resolve("stages").resolve(chain.name());
         switch (chain.last()) {
             case RTN, GPTQ -> Quantize.run(session, settings.quantise().of(chain.last()), from, out);
@@ -136,7 +135,6 @@ public final class Run {
     }
 
     private List<TaskResult> evaluate(Chain chain, Path made) {
-        Torch.threads(1);
         return Evaluate.run(session, settings.evaluate(), made, evaluation(output, chain));
     }
 

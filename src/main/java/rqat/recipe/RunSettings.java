@@ -17,7 +17,8 @@ import rqat.tensor.Torch;
 /// @param model    a model directory, or `embedded`
 /// @param output   the run's directory
 /// @param seed     of everything random that is not a benchmark
-/// @param jobs     stages that run side by side, each on one thread
+/// @param jobs     stages that run side by side
+/// @param threads  that one operation of a stage may use: 1 for small models; as many as cores, with one job, for large ones
 /// @param compute  dtype of forward and backward passes
 /// @param kvCacheGib GiB that the keys and values of sequences being sampled may take
 /// @param rows     see [Chain]
@@ -31,6 +32,7 @@ public record RunSettings(
         String output,
         long seed,
         int jobs,
+        int threads,
         Torch.Compute compute,
         double kvCacheGib,
         List<String> rows,
@@ -48,6 +50,7 @@ public record RunSettings(
             "runs/quickstart",
             1,
             2,
+            1,
             Torch.Compute.FLOAT32,
             4,
             List.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo"),
@@ -122,6 +125,7 @@ public record RunSettings(
         rows = List.copyOf(rows);
         rows.forEach(Chain::parse);
         Optimisation.require(jobs >= 1, "jobs", jobs, "1 or more");
+        Optimisation.require(threads >= 1, "threads", threads, "1 or more");
         Optimisation.require(kvCacheGib > 0, "kv_cache_gib", kvCacheGib, "more than 0");
     }
 

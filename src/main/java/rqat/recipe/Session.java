@@ -23,9 +23,10 @@ import rqat.train.ResumableRun;
 ///
 /// @param seed     of everything random that is not a benchmark
 /// @param compute  dtype of forward and backward passes; part of every result
+/// @param threads  that one operation of a stage may use
 /// @param cacheGib GiB that the keys and values of sequences being sampled may take; sequences beyond wait for others to end
 /// @param progress where stages say how far they are
-public record Session(long seed, Torch.Compute compute, double cacheGib, Progress progress) {
+public record Session(long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress) {
 
     private record Identity(long seed, Torch.Compute compute, Object settings) {}
 
@@ -45,6 +46,7 @@ public record Session(long seed, Torch.Compute compute, double cacheGib, Progres
     }
 
     private void work(StageDirectory.Work directory, Path out, Consumer<Work> body) {
+        Torch.threads(threads);
         try (directory) {
             body.accept(new Work(directory, out.getFileName().toString(), compute, progress));
             directory.finish();
