@@ -6,9 +6,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.BiConsumer;
 import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -22,11 +26,13 @@ import rqat.generate.Scorer;
 import rqat.generate.StopReason;
 import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
+import rqat.run.JsonLines;
 import rqat.run.Progress;
 import rqat.run.Seeds;
 import rqat.text.Tokenizer;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /// Puts tasks to a model and scores what comes back.
@@ -34,9 +40,11 @@ import tools.jackson.databind.json.JsonMapper;
 /// Every example is sampled once per seed, so a seed is one independent run of the benchmark. The random stream of a sample is named by
 /// seed, task and example alone: it does not depend on which other examples are evaluated, on their order, or on an interruption.
 ///
-/// A *unit* is one task with one seed. Its samples are written when it is complete, to `units/TASK.seed-N.jsonl` (a choice has a single
-/// unit, `units/TASK.likelihood.jsonl`), and a unit whose file is there is read instead of sampled. `scores.json` with the results and
-/// `samples.jsonl` with all units one after the other are written at the end. Whoever chooses the directory sees to it that it belongs to one model
+/// A *unit* is one task with one seed. Each sample is appended to `units/TASK.seed-N.begun.jsonl` as soon as it is judged; when all are there
+/// they are written in the order of the examples to `units/TASK.seed-N.jsonl` (a choice has a single unit, `units/TASK.likelihood.jsonl`, as has a
+/// text that is read, `units/TASK.windows.jsonl`). What is in either file is read instead of sampled, so no completion is paid for twice and
+/// an evaluation killed at any moment ends with the same files as one that was not. `scores.json` with the results and `samples.jsonl` with
+/// all units one after the other are written at the end. Whoever chooses the directory sees to it that it belongs to one model
 /// and one sampling ([rqat.run.StageDirectory]); other examples or prompts are noticed here.
 public final class Evaluation {
     private final Generator generator;
@@ -51,7 +59,16 @@ public final class Evaluation {
     ///
     /// @param seeds    one run of every task each; the reasoning literature uses three and reports their mean
     /// @param sampling the paper's temperature is 0.6, its top-p 0.95
-    public record Settings(List<Long> seeds, Sampling sampling) {
+    /// @param tokens   how long prompt and completion may become together; the paper's limit is 32,768
+    /// @param context  of the model, in tokens: the longest window that it reads at once
+    /// @param prefixed whether the tokenizer's own beginning of a sequence is put before a rendered conversation, although templates bring
+    ///                 theirs: published evaluations do, so that some models see it twice
+    public record Settings(List<Long> seeds, Sampling sampling, int tokens, int context, boolean prefixed) {
+        /// Settings without limits of their own.
+        public Settings(List<Long> seeds, Sampling sampling) {
+            this(seeds, sampling, Integer.MAX_VALUE, Integer.MAX_VALUE, false);
+        }
+
         /// Checks that there are seeds and that they differ.
         public Settings {
             seeds = List.copyOf(seeds);
@@ -106,7 +123,7 @@ public final class Evaluation {
         }
         if (scorer == null) {
             for (Task task : tasks) {
-                if (task instanceof Task.Choosing) {
+                if (!(task instanceof Task.Answering)) {
                     throw Failure.usage("task %s is scored by log-likelihood, which this backend does not give; leave it out or evaluate"
                             .formatted(task.name()) + " the model locally");
                 }
@@ -118,17 +135,22 @@ public final class Evaluation {
             List<List<Sample>> units = switch (task) {
                 case Task.Answering answering -> settings.seeds.stream().map(seed -> unit(answering, seed)).toList();
                 case Task.Choosing choosing -> List.of(unit(choosing));
+                case Task.Reading reading -> List.of(unit(reading));
             };
             units.forEach(samples::addAll);
-            results.add(TaskResult.of(task.name(), units));
+            results.add(task instanceof Task.Reading ? TaskResult.reading(task.name(), units.getFirst()) : TaskResult.of(task.name(), units));
         }
         writeLines(directory.resolve("samples.jsonl"), samples);
         write(directory.resolve("scores.json"), results.stream().map(TaskResult::fields).toList());
         return List.copyOf(results);
     }
 
+    /// Makes the samples of the examples at these indices, in any order, and hands each over with its index.
+    private interface Sampler {
+        void sample(List<Integer> missing, BiConsumer<Integer, Sample> done);
+    }
+
     private List<Sample> unit(Task.Answering task, long seed) {
-        String unit = "seed-" + seed;
         List<int[]> prompts = task.problems().stream().map(problem -> encode(problem.prompt())).toList();
         List<Sample> expected = IntStream.range(0, task.size())
                 .mapToObj(i -> {
@@ -136,33 +158,50 @@ public final class Evaluation {
                     return unanswered(task, seed, problem.id(), tokenizer.decode(prompts.get(i)), problem.gold());
                 })
                 .toList();
-        return resumed(task, unit, expected, done -> {
-            List<Request> requests = IntStream.range(0, task.size())
-                    .mapToObj(i -> new Request(prompts.get(i), sampleSeed(seed, task.name(), task.problems().get(i).id())))
+        return resumed(task, "seed-" + seed, expected, (missing, done) -> {
+            List<Request> requests = missing.stream()
+                    .map(i -> new Request(prompts.get(i), sampleSeed(seed, task.name(), task.problems().get(i).id()), settings.tokens))
                     .toList();
-            List<Completion> completions = generator.generate(requests, settings.sampling, new Listener() {
+            generator.generate(requests, settings.sampling, new Listener() {
                 @Override
                 public void completed(int request, Completion completion) {
-                    done.advance(1);
+                    int i = missing.get(request);
+                    done.accept(i, scored(task, expected.get(i), completion));
                 }
             });
-            return IntStream.range(0, task.size()).mapToObj(i -> scored(task, expected.get(i), completions.get(i))).toList();
         });
     }
 
     private List<Sample> unit(Task.Choosing task) {
-        String unit = "likelihood";
         List<Sample> expected = task.questions().stream()
-                .map(question -> unanswered(
-                        task, null, question.id(), question.context(), question.options().get(question.answer())))
+                .map(question -> unanswered(task, null, question.id(), context(question), shown(question, question.answer())))
                 .toList();
-        return resumed(task, unit, expected, done -> {
-            var samples = new ArrayList<Sample>();
-            for (int i = 0; i < task.size(); i++) {
-                samples.add(chosen(task.questions().get(i), expected.get(i)));
-                done.advance(1);
+        return resumed(task, "likelihood", expected, (missing, done) -> {
+            for (int i : missing) done.accept(i, chosen(task, task.questions().get(i), expected.get(i)));
+        });
+    }
+
+    /// A sample a window: its log-likelihood stands where a final answer would.
+    private List<Sample> unit(Task.Reading task) {
+        int[] ids = tokenizer.encodeWithSpecial(task.text());
+        int window = Math.min(task.window(), settings.context);
+        // As published evaluations do: an unfinished window at the end does not count, unless there is no other.
+        int count = Math.max(1, ids.length / window);
+        List<int[]> windows = IntStream.range(0, count)
+                .mapToObj(i -> Arrays.copyOfRange(ids, i * window, Math.min(ids.length, (i + 1) * window)))
+                .toList();
+        List<Sample> expected = IntStream.range(0, count)
+                .mapToObj(i -> unanswered(task, null, String.valueOf(i), tokenizer.decode(windows.get(i)), String.valueOf(windows.get(i).length)))
+                .toList();
+        return resumed(task, "windows", expected, (missing, done) -> {
+            for (int i : missing) {
+                float[] scores = Objects.requireNonNull(scorer).score(List.of(windows.get(i))).getFirst();
+                double sum = 0;
+                for (float score : scores) sum += score;
+                Sample sample = expected.get(i);
+                done.accept(i, new Sample(
+                        sample.task(), null, sample.id(), sample.prompt(), "", sample.gold(), Reason.MATCH, Double.toString(sum), null, scores.length));
             }
-            return samples;
         });
     }
 
@@ -174,7 +213,8 @@ public final class Evaluation {
     private int[] encode(Prompt prompt) {
         return switch (prompt) {
             case Prompt.Text(String text) -> tokenizer.encode(text);
-            case Prompt.Conversation conversation -> tokenizer.encode(template.apply(conversation));
+            case Prompt.Conversation conversation ->
+                settings.prefixed ? tokenizer.encodeWithSpecial(template.apply(conversation)) : tokenizer.encode(template.apply(conversation));
         };
     }
 
@@ -199,25 +239,39 @@ public final class Evaluation {
                 completion.tokens().length);
     }
 
-    /// The option whose tokens are most probable after the context; of equal ones the first.
-    private Sample chosen(Task.Question question, Sample expected) {
-        int[] context = tokenizer.encodeWithSpecial(question.context());
-        if (context.length == 0) throw Failure.badFile("question %s has an empty context".formatted(question.id()));
-        List<int[]> options = question.options().stream().map(tokenizer::encode).toList();
-        List<float[]> scores = Objects.requireNonNull(scorer).score(options.stream()
-                .map(option -> IntStream.concat(IntStream.of(context), IntStream.of(option)).toArray())
+    /// The text that all options continue; empty where they differ in it.
+    private static String context(Task.Question question) {
+        String first = question.options().getFirst().context();
+        return question.options().stream().allMatch(option -> option.context().equals(first)) ? first : "";
+    }
+
+    private static String shown(Task.Question question, int option) {
+        Task.Option shown = question.options().get(option);
+        return context(question).isEmpty() ? shown.context() + shown.continuation() : shown.continuation();
+    }
+
+    /// The option whose tokens are most probable after its context; of equal ones the first.
+    private Sample chosen(Task.Choosing task, Task.Question question, Sample expected) {
+        List<int[]> contexts = question.options().stream().map(option -> tokenizer.encodeWithSpecial(option.context())).toList();
+        if (contexts.stream().anyMatch(context -> context.length == 0)) {
+            throw Failure.badFile("question %s has an empty context".formatted(question.id()));
+        }
+        List<int[]> options = question.options().stream().map(option -> tokenizer.encode(option.continuation())).toList();
+        List<float[]> scores = Objects.requireNonNull(scorer).score(IntStream.range(0, options.size())
+                .mapToObj(i -> IntStream.concat(IntStream.of(contexts.get(i)), IntStream.of(options.get(i))).toArray())
                 .toList());
         int best = 0;
         double bestScore = Double.NEGATIVE_INFINITY;
         for (int i = 0; i < options.size(); i++) {
             double score = 0;
-            for (int t = context.length - 1; t < scores.get(i).length; t++) score += scores.get(i)[t];
+            for (int t = contexts.get(i).length - 1; t < scores.get(i).length; t++) score += scores.get(i)[t];
+            if (task.perCharacter()) score /= Math.max(1, question.options().get(i).continuation().strip().length());
             if (score > bestScore) {
                 best = i;
                 bestScore = score;
             }
         }
-        String option = question.options().get(best);
+        String option = shown(question, best);
         return new Sample(
                 expected.task(),
                 null,
@@ -231,14 +285,60 @@ public final class Evaluation {
                 options.get(best).length);
     }
 
-    private List<Sample> resumed(Task task, String unit, List<Sample> expected, Function<Progress.Task, List<Sample>> sampler) {
+    private List<Sample> resumed(Task task, String unit, List<Sample> expected, Sampler sampler) {
         Path file = directory.resolve("units").resolve("%s.%s.jsonl".formatted(task.name(), unit));
         if (Files.exists(file)) return read(file, expected);
-        try (Progress.Task done = progress.start(task.name() + " " + unit, task.size(), "samples")) {
-            List<Sample> samples = sampler.apply(done);
-            writeLines(file, samples);
-            return samples;
+        Path begun = file.resolveSibling("%s.%s.begun.jsonl".formatted(task.name(), unit));
+        var samples = new ArrayList<@Nullable Sample>(Collections.nCopies(expected.size(), null));
+        if (Files.exists(begun)) readBegun(begun, expected, samples);
+        List<Integer> missing = IntStream.range(0, samples.size()).filter(i -> samples.get(i) == null).boxed().toList();
+        try {
+            Files.createDirectories(begun.getParent());
+        } catch (IOException e) {
+            throw AtomicFiles.failure("write", begun, e);
         }
+        int already = samples.size() - missing.size();
+        try (JsonLines lines = JsonLines.append(begun);
+                Progress.Task progressing = progress.start(task.name() + " " + unit, already, samples.size(), "samples")) {
+            if (!missing.isEmpty()) {
+                sampler.sample(missing, (i, sample) -> {
+                    lines.write(JsonMapper.shared().readTree(sample.toJson()));
+                    samples.set(i, sample);
+                    progressing.advance(1);
+                });
+            }
+        }
+        List<Sample> complete = samples.stream().map(Objects::requireNonNull).toList();
+        writeLines(file, complete);
+        AtomicFiles.delete(begun);
+        return complete;
+    }
+
+    /// Puts the samples of an unfinished unit, which are in the order of their completion, where they belong.
+    private static void readBegun(Path file, List<Sample> expected, List<@Nullable Sample> samples) {
+        var places = new HashMap<String, Integer>();
+        for (int i = 0; i < expected.size(); i++) places.put(expected.get(i).id(), i);
+        int number = 0;
+        for (JsonNode line : JsonLines.read(file)) {
+            Sample sample = sample(line, file, ++number);
+            Integer place = places.get(sample.id());
+            if (place == null || !sameQuestion(sample, expected.get(place))) throw otherExample(file, number, sample);
+            samples.set(place, sample);
+        }
+    }
+
+    private static Sample sample(JsonNode line, Path file, int number) {
+        try {
+            return Sample.of(line);
+        } catch (IllegalArgumentException e) {
+            throw Failure.badFile("%s:%d: %s. Delete the file to have the unit sampled again.".formatted(file, number, e.getMessage()), e);
+        }
+    }
+
+    private static Failure otherExample(Path file, int number, Sample sample) {
+        return Failure.badFile(("%s:%d: this sample (%s) is not of the example expected here; the file is from an evaluation of other"
+                        + " examples or prompts. Evaluate into another directory, or delete the file.")
+                .formatted(file, number, sample.id()));
     }
 
     private static void writeLines(Path file, List<Sample> samples) {
@@ -251,18 +351,9 @@ public final class Evaluation {
         var samples = new ArrayList<Sample>();
         try (BufferedReader lines = Files.newBufferedReader(file)) {
             for (String line; (line = lines.readLine()) != null; ) {
-                String place = "%s:%d".formatted(file, samples.size() + 1);
-                Sample sample;
-                try {
-                    sample = Sample.of(JsonFiles.parse(line.getBytes(StandardCharsets.UTF_8), file.toString(), samples.size() + 1));
-                } catch (IllegalArgumentException e) {
-                    throw Failure.badFile("%s: %s. Delete the file to have the unit sampled again.".formatted(place, e.getMessage()), e);
-                }
-                if (samples.size() == expected.size() || !sameQuestion(sample, expected.get(samples.size()))) {
-                    throw Failure.badFile(("%s: this sample (%s) is not of the example expected here; the file is from an evaluation of other"
-                                    + " examples or prompts. Evaluate into another directory, or delete the file.")
-                            .formatted(place, sample.id()));
-                }
+                int number = samples.size() + 1;
+                Sample sample = sample(JsonFiles.parse(line.getBytes(StandardCharsets.UTF_8), file.toString(), number), file, number);
+                if (number > expected.size() || !sameQuestion(sample, expected.get(number - 1))) throw otherExample(file, number, sample);
                 samples.add(sample);
             }
         } catch (IOException e) {

@@ -35,7 +35,15 @@ public sealed interface Task {
     }
 
     /// The model chooses one of several continuations by their log-likelihood; nothing is sampled.
-    record Choosing(String name, List<Question> questions) implements Task {
+    ///
+    /// @param perCharacter whether a log-likelihood is divided by the number of characters of its continuation, the space before it not
+    ///                     counted, so that short options have no advantage
+    record Choosing(String name, List<Question> questions, boolean perCharacter) implements Task {
+        /// A choice by the plain log-likelihood.
+        public Choosing(String name, List<Question> questions) {
+            this(name, questions, false);
+        }
+
         /// Checks the name and that ids are unique.
         public Choosing {
             questions = List.copyOf(questions);
@@ -48,16 +56,31 @@ public sealed interface Task {
         }
     }
 
+    /// The model reads a text, in windows that do not overlap, and the result is its perplexity.
+    ///
+    /// @param window tokens of a window, or the model's context where that is shorter
+    record Reading(String name, String text, int window) implements Task {
+        /// Checks the name and the text.
+        public Reading {
+            check(name, text.isBlank() ? List.of() : List.of(name));
+            if (window < 2) throw Failure.usage("task %s: a window of %d tokens; expected 2 or more".formatted(name, window));
+        }
+
+        @Override
+        public int size() {
+            return 1;
+        }
+    }
+
     /// @param id     unique within the task; part of the sample's seed
     /// @param prompt what the model is asked
     /// @param gold   the reference answer as the data set publishes it
     record Problem(String id, Prompt prompt, String gold) {}
 
     /// @param id      unique within the task
-    /// @param context the text before the options
-    /// @param options continuations, their leading space included
+    /// @param options what is compared
     /// @param answer  index of the right one
-    record Question(String id, String context, List<String> options, int answer) {
+    record Question(String id, List<Option> options, int answer) {
         /// Checks the answer.
         public Question {
             options = List.copyOf(options);
@@ -65,7 +88,16 @@ public sealed interface Task {
                 throw Failure.badFile("question %s: the answer is option %d of %d".formatted(id, answer, options.size()));
             }
         }
+
+        /// A question whose options continue the same text.
+        public Question(String id, String context, List<String> continuations, int answer) {
+            this(id, continuations.stream().map(continuation -> new Option(context, continuation)).toList(), answer);
+        }
     }
+
+    /// @param context      the text before
+    /// @param continuation what is scored, its leading space included
+    record Option(String context, String continuation) {}
 
     private static void check(String name, List<String> ids) {
         if (!NAME.matcher(name).matches()) {

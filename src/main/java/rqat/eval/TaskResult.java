@@ -24,6 +24,8 @@ import rqat.verify.Reason;
 /// @param truncated     share that ended at the length limit, whatever their score
 /// @param meanTokens    mean length of a completion
 /// @param reasons       how often each reason occurred, all reasons listed
+/// @param right         whether the answer was right, for each seed and in it for each example in their order
+/// @param perplexity    of a text that was read; null for all other tasks, and then the accuracy is NaN and the other figures mean nothing
 public record TaskResult(
         String task,
         int examples,
@@ -34,7 +36,12 @@ public record TaskResult(
         double unextracted,
         double truncated,
         double meanTokens,
-        Map<Reason, Long> reasons) {
+        Map<Reason, Long> reasons,
+        List<List<Boolean>> right,
+        @Nullable Double perplexity) {
+
+    /// The 97.5 % point of the standard normal distribution.
+    private static final double Z = 1.959963984540054;
 
     /// From the samples of each seed, in the order of the examples.
     static TaskResult of(String task, List<List<Sample>> units) {
@@ -59,7 +66,47 @@ public record TaskResult(
                 (double) (reasons.get(Reason.NO_ANSWER) + reasons.get(Reason.UNPARSABLE)) / all.size(),
                 all.stream().mapToDouble(sample -> sample.stop() == StopReason.LENGTH ? 1 : 0).average().orElseThrow(),
                 all.stream().mapToInt(Sample::tokens).average().orElseThrow(),
-                java.util.Collections.unmodifiableMap(reasons));
+                java.util.Collections.unmodifiableMap(reasons),
+                units.stream().map(unit -> unit.stream().map(Sample::correct).toList()).toList(),
+                null);
+    }
+
+    /// From the windows of a text: exp of the mean negative log-likelihood of its tokens.
+    static TaskResult reading(String task, List<Sample> windows) {
+        double sum = windows.stream().mapToDouble(window -> Double.parseDouble(window.extracted())).sum();
+        long tokens = windows.stream().mapToLong(Sample::tokens).sum();
+        double perplexity = tokens == 0 ? Double.NaN : Math.exp(-sum / tokens);
+        return new TaskResult(task, windows.size(), List.of(), Double.NaN, null, null, 0, 0, (double) tokens / windows.size(), Map.of(), List.of(), perplexity);
+    }
+
+    /// 95 % confidence interval of the accuracy over problems like these: Wilson's score interval, with as many effective problems as give the
+    /// standard error (several seeds make it narrower), so that it stays within 0 and 1 and means something at the ends too.
+    ///
+    /// @return lower and upper bound
+    public double[] confidence() {
+        double variance = accuracy * (1 - accuracy);
+        double n = standardError == null || standardError == 0 || variance == 0 ? examples : variance / (standardError * standardError);
+        double centre = (accuracy + Z * Z / (2 * n)) / (1 + Z * Z / n);
+        double half = Z * Math.sqrt(variance / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n);
+        return new double[] {Math.max(0, centre - half), Math.min(1, centre + half)};
+    }
+
+    /// pass@k, the chance that one of `k` samples is right: the mean over problems of `1 - C(n - c, k) / C(n, k)` for `c` right of `n` samples
+    /// (Chen et al. 2021). The samples of a problem are those of its seeds, so pass@1 is the accuracy, which others call avg@n.
+    ///
+    /// @param k 1 to the number of seeds
+    public double passAt(int k) {
+        int n = right.size();
+        if (k < 1 || k > n) throw new IllegalArgumentException("pass@%d of %d samples".formatted(k, n));
+        double sum = 0;
+        for (int i = 0; i < examples; i++) {
+            int example = i;
+            int wrong = (int) right.stream().filter(seed -> !seed.get(example)).count();
+            double allWrong = 1;
+            for (int j = 0; j < k; j++) allWrong *= (double) Math.max(0, wrong - j) / (n - j);
+            sum += 1 - allWrong;
+        }
+        return sum / examples;
     }
 
     /// As fields for JSON, with the names that results and reports use.
@@ -68,11 +115,21 @@ public record TaskResult(
         reasons.forEach((reason, count) -> counts.put(reason.name().toLowerCase(Locale.ROOT), count));
         var fields = new LinkedHashMap<String, @Nullable Object>();
         fields.put("task", task);
+        if (perplexity != null) {
+            fields.put("perplexity", perplexity);
+            fields.put("windows", examples);
+            fields.put("mean_tokens", meanTokens);
+            return fields;
+        }
+        var passAt = new LinkedHashMap<String, Double>();
+        for (int k = 1; k <= right.size(); k *= 2) passAt.put(String.valueOf(k), passAt(k));
         fields.put("examples", examples);
         fields.put("accuracy", accuracy);
         fields.put("accuracies", accuracies);
         fields.put("deviation", deviation);
         fields.put("standard_error", standardError);
+        fields.put("confidence_95", confidence());
+        fields.put("pass_at", passAt);
         fields.put("unextracted", unextracted);
         fields.put("truncated", truncated);
         fields.put("mean_tokens", meanTokens);

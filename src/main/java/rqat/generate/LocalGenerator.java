@@ -71,9 +71,10 @@ public final class LocalGenerator implements Generator {
         ModelConfig config = decoder.config();
         int[] prompt = request.prompt();
         if (prompt.length == 0) throw Failure.usage("request %d has an empty prompt; give at least one token".formatted(index));
-        if (prompt.length >= config.maxPositions()) {
-            throw Failure.usage("the prompt of request %d has %d tokens; the model's context of %d leaves room for at most %d. Shorten it."
-                    .formatted(index, prompt.length, config.maxPositions(), config.maxPositions() - 1));
+        int context = Math.min(config.maxPositions(), request.limit());
+        if (prompt.length >= context) {
+            throw Failure.usage("the prompt of request %d has %d tokens; %s of %d leaves room for at most %d. Shorten it."
+                    .formatted(index, prompt.length, context < config.maxPositions() ? "its limit" : "the model's context", context, context - 1));
         }
         for (int token : prompt) {
             if (token < 0 || token >= config.vocabularySize()) {
@@ -81,7 +82,7 @@ public final class LocalGenerator implements Generator {
                         .formatted(index, token, config.vocabularySize() - 1));
             }
         }
-        int limit = (int) Math.min((long) prompt.length + sampling.maxNewTokens(), config.maxPositions());
+        int limit = (int) Math.min((long) prompt.length + sampling.maxNewTokens(), context);
         if (limit > kvTokenBudget) {
             throw Failure.usage(("request %d may grow to %d tokens (prompt %d, max new tokens %d) but the key-value cache has a budget of %d;"
                             + " raise the budget or lower max new tokens")

@@ -18,7 +18,7 @@ import tools.jackson.databind.JsonNode;
 
 /// An append-only file of one JSON object a line, where a process killed while writing leaves at most a torn last line: that one is
 /// dropped by every reader and before the first new line is appended.
-final class JsonLines implements AutoCloseable {
+public final class JsonLines implements AutoCloseable {
 
     private static final long MAXIMUM_BYTES = 1L << 30;
 
@@ -31,7 +31,7 @@ final class JsonLines implements AutoCloseable {
     }
 
     /// Opens a file for appending, and creates it if it is absent.
-    static JsonLines append(Path file) {
+    public static JsonLines append(Path file) {
         try {
             if (Files.exists(file)) {
                 keep(file, line -> true);
@@ -44,7 +44,7 @@ final class JsonLines implements AutoCloseable {
     }
 
     /// Appends one line, which survives the death of the process from here on.
-    synchronized void write(JsonNode object) {
+    public synchronized void write(JsonNode object) {
         try {
             ByteBuffer line = StandardCharsets.UTF_8.encode(object + "\n");
             while (line.hasRemaining()) {
@@ -56,7 +56,7 @@ final class JsonLines implements AutoCloseable {
     }
 
     /// Forces all lines to disk: they survive a power cut from here on.
-    void force() {
+    public void force() {
         try {
             channel.force(true);
         } catch (IOException e) {
@@ -79,12 +79,12 @@ final class JsonLines implements AutoCloseable {
     /// All whole lines.
     ///
     /// @throws Failure of kind BAD_FILE with the line, if one before the last is no JSON object
-    static List<JsonNode> read(Path file) {
+    public static List<JsonNode> read(Path file) {
         return lines(file).stream().map(Line::object).toList();
     }
 
     /// Drops the torn last line and all lines that are not to be kept; the file changes as a whole or not at all.
-    static void keep(Path file, Predicate<JsonNode> kept) {
+    public static void keep(Path file, Predicate<JsonNode> kept) {
         List<Line> lines = lines(file).stream().filter(line -> kept.test(line.object)).toList();
         long bytes = lines.stream().mapToLong(line -> line.bytes.length + 1L).sum();
         try {

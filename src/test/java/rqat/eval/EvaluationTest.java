@@ -25,10 +25,12 @@ import rqat.eval.Task.Answering;
 import rqat.eval.Task.Choosing;
 import rqat.generate.Completion;
 import rqat.generate.Generator;
+import rqat.generate.Listener;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.generate.Scorer;
 import rqat.generate.StopReason;
+import rqat.io.AtomicFiles;
 import rqat.run.Progress;
 import rqat.run.RandomStream;
 import rqat.text.Tokenizer;
@@ -109,7 +111,135 @@ class EvaluationTest {
         };
         assertThatThrownBy(() -> evaluation(interrupted, List.of(1L)).run(List.of(sums("a", 5))))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.exitCode()).isEqualTo(5));
-        assertThat(directory.resolve("units")).doesNotExist();
+        assertThat(directory.resolve("units/a.seed-1.jsonl")).doesNotExist();
+        assertThat(directory.resolve("scores.json")).doesNotExist();
+    }
+
+    @Test
+    void anEvaluationStoppedAtAnyMomentEndsWithTheSameFilesAndPaysForNothingTwice() throws IOException {
+        List<Task> tasks = List.of(sums("a", 7), sums("b", 4));
+        evaluation(coin(0.5), List.of(1L, 2L)).run(tasks);
+        Map<String, String> whole = files();
+        for (int moment = 0; moment < 22; moment++) {
+            AtomicFiles.delete(directory.resolve("units"));
+            int allowed = moment;
+            var sampled = new ArrayList<Long>();
+            // Completions come in an order of their own, and the generation is stopped after some of them.
+            Generator stopping = (requests, sampling, listener) -> {
+                for (int i = requests.size() - 1; i >= 0; i--) {
+                    if (sampled.size() == allowed) throw Failure.interrupted("stop");
+                    sampled.add(requests.get(i).seed());
+                    Completion completion = coin(0.5).generate(List.of(requests.get(i)), sampling, Listener.NONE).getFirst();
+                    listener.completed(i, completion);
+                }
+                return List.of();
+            };
+            assertThatThrownBy(() -> evaluation(stopping, List.of(1L, 2L)).run(tasks)).isInstanceOf(Failure.class);
+            // What a killed process leaves at the end of the file that it was writing.
+            if (moment % 2 == 1) tearLastLine();
+            Generator counted = (requests, sampling, listener) -> {
+                requests.forEach(request -> sampled.add(request.seed()));
+                return coin(0.5).generate(requests, sampling, listener);
+            };
+            evaluation(counted, List.of(1L, 2L)).run(tasks);
+            assertThat(files()).isEqualTo(whole);
+            assertThat(sampled).hasSize(22).doesNotHaveDuplicates();
+        }
+    }
+
+    private void tearLastLine() throws IOException {
+        try (var units = Files.list(directory.resolve("units"))) {
+            for (Path begun : units.filter(file -> file.toString().endsWith(".begun.jsonl")).toList()) {
+                Files.writeString(begun, "{\"task\":\"a\",\"se", java.nio.file.StandardOpenOption.APPEND);
+            }
+        }
+    }
+
+    private Map<String, String> files() throws IOException {
+        var files = new java.util.TreeMap<String, String>();
+        try (var paths = Files.walk(directory)) {
+            for (Path file : paths.filter(Files::isRegularFile).toList()) files.put(directory.relativize(file).toString(), Files.readString(file));
+        }
+        return files;
+    }
+
+    @Test
+    void samplesOfOtherPromptsInAnUnfinishedUnitAreNamed() throws IOException {
+        evaluation(coin(0.5), List.of(1L)).run(List.of(sums("a", 5)));
+        Path begun = directory.resolve("units/a.seed-1.begun.jsonl");
+        Files.move(directory.resolve("units/a.seed-1.jsonl"), begun);
+        Files.writeString(begun, Files.readString(begun).replace("question 3", "other 3"));
+        assertBadFile(sums("a", 5), begun + ":3: this sample (3)");
+    }
+
+    @Test
+    void aTextIsReadInWindowsAndGivesItsPerplexity() {
+        var task = new Task.Reading("text", "ab".repeat(50) + "abc", 20);
+        Scorer letters = sequences -> sequences.stream().map(EvaluationTest::letterScores).toList();
+        var evaluation = new Evaluation(
+                coin(1), letters, tokenizer, new Evaluation.Settings(List.of(1L), SAMPLING, 100, 10, false), directory, Progress.silent());
+
+        TaskResult result = evaluation.run(List.of(task)).getFirst();
+
+        // ten whole windows of 10 tokens: 9 scored each, 5 times b and 4 times a
+        assertThat(result.examples()).isEqualTo(10);
+        assertThat(result.perplexity()).isCloseTo(Math.exp((5 * 1.5 + 4 * 1) / 9), within(1e-6));
+        assertThat(result.fields()).containsKey("perplexity").doesNotContainKey("accuracy");
+        Scorer none = _ -> {
+            throw new AssertionError("what is there is not scored again");
+        };
+        assertThat(new Evaluation(
+                        coin(1), none, tokenizer, new Evaluation.Settings(List.of(1L), SAMPLING, 100, 10, false), directory, Progress.silent())
+                .run(List.of(task)))
+                .containsExactly(result);
+    }
+
+    @Test
+    void passAtKIsTheShareOfDrawsWithARightSample() {
+        // c right of 5 samples for 4 problems
+        int[] right = {0, 1, 3, 5};
+        List<List<Sample>> units = IntStream.range(0, 5)
+                .mapToObj(seed -> IntStream.range(0, 4)
+                        .mapToObj(i -> sample(seed < right[i] ? Reason.MATCH : Reason.MISMATCH, StopReason.STOP_TOKEN, 1))
+                        .toList())
+                .toList();
+        TaskResult result = TaskResult.of("t", units);
+        for (int k = 1; k <= 5; k++) {
+            double expected = 0;
+            for (int c : right) {
+                long draws = 0, hits = 0;
+                for (int set = 0; set < 32; set++) {
+                    if (Integer.bitCount(set) != k) continue;
+                    draws++;
+                    if ((set & ((1 << c) - 1)) != 0) hits++;
+                }
+                expected += (double) hits / draws / 4;
+            }
+            assertThat(result.passAt(k)).isCloseTo(expected, within(1e-12));
+        }
+        assertThat(result.passAt(1)).isCloseTo(result.accuracy(), within(1e-12));
+        assertThatThrownBy(() -> result.passAt(6)).isInstanceOf(IllegalArgumentException.class);
+        assertThat(result.fields().get("pass_at")).asInstanceOf(org.assertj.core.api.InstanceOfAssertFactories.MAP).containsOnlyKeys("1", "2", "4");
+    }
+
+    @Test
+    void theConfidenceIntervalCoversTheTruth() {
+        // Wilson at 95 %: between 93 % and 97 % of samples of 60 problems cover the probability that they were drawn with.
+        for (double truth : new double[] {0.1, 0.5, 0.8}) {
+            int covered = 0;
+            var random = new RandomStream((long) (1000 * truth));
+            for (int repetition = 0; repetition < 2000; repetition++) {
+                List<Sample> unit = IntStream.range(0, 60)
+                        .mapToObj(_ -> sample(random.nextDouble() < truth ? Reason.MATCH : Reason.MISMATCH, StopReason.STOP_TOKEN, 1))
+                        .toList();
+                double[] interval = TaskResult.of("t", List.of(unit)).confidence();
+                if (interval[0] <= truth && truth <= interval[1]) covered++;
+            }
+            assertThat(covered / 2000.0).isBetween(0.925, 0.975);
+        }
+        List<Sample> perfect = Collections.nCopies(60, sample(Reason.MATCH, StopReason.STOP_TOKEN, 1));
+        assertThat(TaskResult.of("t", List.of(perfect)).confidence()[0]).isBetween(0.93, 0.95);
+        assertThat(TaskResult.of("t", List.of(perfect)).confidence()[1]).isCloseTo(1, within(1e-12));
     }
 
     @Test
@@ -196,7 +326,7 @@ class EvaluationTest {
                 .run(List.of(task))
                 .getFirst();
 
-        // aa -2, b -1.5, ccc -1.2; aaaa -4, ccc -1.2
+        // aa -2, b -1.5, ccc -1.2; aaaa -4, ccc -1.2. Per character aa -1, b -1.5, ccc -0.4: the option of most letters no longer loses
         assertThat(samples("pick.likelihood")).extracting(Sample::completion).containsExactly("ccc", "ccc");
         assertThat(samples("pick.likelihood")).extracting(Sample::gold).containsExactly("b", "ccc");
         assertThat(samples("pick.likelihood")).extracting(Sample::tokens).containsExactly(3, 3);
@@ -264,7 +394,8 @@ class EvaluationTest {
                     assertThat(task.verifier().verify(completion, false, problem.gold() + "1").correct()).isFalse();
                 });
                 case Choosing task -> assertThat(task.questions()).hasSize(20).allSatisfy(question ->
-                        assertThat(question.options()).doesNotHaveDuplicates().allMatch(option -> option.startsWith(" ")));
+                        assertThat(question.options()).doesNotHaveDuplicates().allMatch(option -> option.continuation().startsWith(" ")));
+                case Task.Reading task -> throw new AssertionError(task);
             }
         }
         assertThat(EmbeddedTasks.of("easy", Split.TEST, 20)).isEqualTo(EmbeddedTasks.of("easy", Split.TEST, 20));

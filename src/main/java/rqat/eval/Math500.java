@@ -1,0 +1,27 @@
+package rqat.eval;
+
+import rqat.data.DataSource;
+import rqat.data.DataSource.Publication;
+import rqat.data.Exercise;
+
+/// 500 problems of the MATH test set (Lightman et al. 2023).
+final class Math500 {
+    private static final Publication PUBLICATION = Publication.of("math_500", "HuggingFaceH4/MATH-500", "test.jsonl", "**test*");
+
+    private Math500() {}
+
+    /// The paper's evaluation takes the box of the published solution for the reference, ours the published answer.
+    static Task of(DataSource data, Protocol protocol) {
+        return new Task.Answering(
+                "math_500",
+                MathTasks.exercises(data, PUBLICATION).stream()
+                        .map(exercise -> MathTasks.problem(exercise.id(), exercise, gold(exercise, protocol)))
+                        .toList(),
+                MathTasks.verifier(protocol));
+    }
+
+    private static String gold(Exercise exercise, Protocol protocol) {
+        String solution = exercise.solution();
+        return protocol == Protocol.PAPER && solution != null ? solution : exercise.answer();
+    }
+}

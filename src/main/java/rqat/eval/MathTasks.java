@@ -1,0 +1,41 @@
+package rqat.eval;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import rqat.data.DataSource;
+import rqat.data.DataSource.Publication;
+import rqat.data.Exercise;
+import rqat.data.Row;
+import rqat.verify.Gold;
+import rqat.verify.MathVerifier;
+import rqat.Failure;
+
+/// What the benchmarks of mathematics have in common: the paper's prompt and the verifier.
+final class MathTasks {
+    private static final String INSTRUCTION = "\n\nPlease reason step by step, and put your final answer within \\boxed{}.";
+
+    private MathTasks() {}
+
+    /// The problem and the instruction of the paper's evaluation, as one turn of the user.
+    static Prompt prompt(String problem) {
+        return Prompt.Conversation.user(problem + INSTRUCTION);
+    }
+
+    static MathVerifier verifier(Protocol protocol) {
+        return new MathVerifier(protocol == Protocol.PAPER ? MathVerifier.Scope.WHOLE : MathVerifier.Scope.AUTO);
+    }
+
+    static List<Exercise> exercises(DataSource data, Publication publication) {
+        try (Stream<Row> rows = data.rows(publication)) {
+            return rows.map(Exercise::of).flatMap(Optional::stream).toList();
+        }
+    }
+
+    static Task.Problem problem(String id, Exercise exercise, String gold) {
+        if (!Gold.of(gold).usable()) {
+            throw Failure.badFile("problem %s: the reference answer %s cannot be read; no answer could be right".formatted(id, Failure.quote(gold)));
+        }
+        return new Task.Problem(id, prompt(exercise.question()), gold);
+    }
+}
