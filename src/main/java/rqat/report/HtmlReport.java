@@ -49,7 +49,7 @@ public final class HtmlReport {
             new Curve("learning_rate", "Learning rate", "", true));
 
     private static final Map<Reason, Integer> REASON_COLOURS = Map.of(Reason.MATCH, 2, Reason.MISMATCH, 1, Reason.TRUNCATED, 4,
-            Reason.NO_ANSWER, 3, Reason.UNPARSABLE, 6, Reason.TIMEOUT, 5);
+            Reason.NO_ANSWER, 3, Reason.UNPARSABLE, 6, Reason.TIMEOUT, 5, Reason.PROGRAM_ERROR, 0);
     private static final Set<String> EVENT_FIELDS = Set.of("step", "event", "type", "kind", "name", "message", "text", "time/at");
     private static final int MIN_POINTS_TO_SMOOTH = 40;
     private static final int SHOWN_HEAD = 3_000;
