@@ -87,7 +87,8 @@ public final class Decoder {
         return torch.linear(hidden, weights.get(config.head()));
     }
 
-    private Tensor attention(int layer, Tensor x, Rotation rotation, Attention attention) {
+    /// What the attention half of a block adds to its input `x [B, T, hidden]`.
+    public Tensor attention(int layer, Tensor x, Rotation rotation, Attention attention) {
         Tensor input = sites.attentionInput(layer, norm(x, ModelConfig.attentionNorm(layer)));
         Tensor queries = heads(linear(Linear.QUERY, layer, input), config.heads());
         Tensor keys = heads(linear(Linear.KEY, layer, input), config.keyValueHeads());
@@ -105,7 +106,8 @@ public final class Decoder {
         return linear(Linear.OUTPUT, layer, sites.attentionOutput(layer, attended));
     }
 
-    private Tensor mlp(int layer, Tensor x) {
+    /// What the MLP half of a block adds to its input `x [B, T, hidden]`.
+    public Tensor mlp(int layer, Tensor x) {
         Tensor input = sites.mlpInput(layer, norm(x, ModelConfig.mlpNorm(layer)));
         Tensor hidden = torch.silu(linear(Linear.GATE, layer, input)).mul(linear(Linear.UP, layer, input));
         return linear(Linear.DOWN, layer, sites.mlpHidden(layer, hidden));

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.function.Consumer;
 import org.bytedeco.pytorch.Tensor;
 import rqat.Failure;
 import rqat.model.Attention;
@@ -104,17 +105,26 @@ public final class Calibration {
     /// @param windows token ids, at least one window; their lengths may differ
     /// @throws Failure USAGE when there is no window, one is empty or longer than the model's positions, or a token is not in the vocabulary
     public static void run(ModelConfig config, Weights weights, Sites sites, int[][] windows, Solver solver) {
+        embedded(config, weights, windows, states -> {
+            for (int layer = 0; layer < config.layers(); layer++) {
+                for (Stage stage : Stage.values()) quantise(config, weights, sites, layer, stage, states, solver);
+                int current = layer;
+                Decoder decoder = new Decoder(config, weights, sites);
+                for (Tensor state : states) Scope.run(() -> state.copy_(block(decoder, current, state)));
+            }
+        });
+    }
+
+    /// Lends `body` the embedded windows, `[B, T, hidden]` a batch, for it to take through the blocks in place; without gradients.
+    ///
+    /// @throws Failure as [#run]
+    static void embedded(ModelConfig config, Weights weights, int[][] windows, Consumer<List<Tensor>> body) {
         check(config, windows);
         List<Tensor> states = new ArrayList<>();
         try {
             Grad.off(() -> {
                 for (int[][] batch : batches(windows)) states.add(Scope.own(() -> embed(config, weights, batch)));
-                for (int layer = 0; layer < config.layers(); layer++) {
-                    for (Stage stage : Stage.values()) quantise(config, weights, sites, layer, stage, states, solver);
-                    int current = layer;
-                    Decoder decoder = new Decoder(config, weights, sites);
-                    for (Tensor state : states) Scope.run(() -> state.copy_(block(decoder, current, state)));
-                }
+                body.accept(states);
             });
         } finally {
             states.forEach(Tensor::close);

@@ -20,7 +20,7 @@ import rqat.tensor.Tensors;
 ///
 /// A group of columns of one row has one scale and one zero point; all arithmetic is float32 in this order of operations, whatever the
 /// dtype of the input. Fitting follows the weight quantiser of the GPTQ family: zero is always
-/// inside the range, symmetric ranges are `max|w| / (2^(bits-1) - 1)`, asymmetric ones `(max - min) / (2^bits - 1)` with a rounded zero
+/// inside the range (but for [ClipSearch#TIGHT]), symmetric ranges are `max|w| / (2^(bits-1) - 1)`, asymmetric ones `(max - min) / (2^bits - 1)` with a rounded zero
 /// point. Scales are rounded to their storage dtype before the first division (ours; the reference keeps float32).
 ///
 /// Results of all methods belong to the surrounding scope; none records gradients.
@@ -40,10 +40,10 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
     public static Grid fit(GridSpec spec, Tensor weight, ClipSearch search) {
         return of(spec, Grad.off(() -> Scope.keepAll(() -> {
             Tensor groups = grouped(spec, weight);
-            Range range = Range.of(spec, groups);
             return switch (search) {
-                case NONE -> range.parameters(spec, SMALLEST_RANGE);
-                case MSE -> searched(spec, groups, range);
+                case NONE -> Range.of(spec, groups).parameters(spec, SMALLEST_RANGE);
+                case TIGHT -> Range.tight(spec, groups).parameters(spec, SMALLEST_RANGE);
+                case MSE -> searched(spec, groups, Range.of(spec, groups));
             };
         })));
     }
@@ -129,6 +129,12 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
             }
             Tensor empty = low.eq(high);
             return new Range(low.masked_fill(empty, new Scalar(-1.0)), high.masked_fill(empty, new Scalar(1.0)));
+        }
+
+        /// From the values of `groups [R, groups, G]` alone.
+        static Range tight(GridSpec spec, Tensor groups) {
+            if (spec.symmetric()) return of(spec, groups);
+            return new Range(groups.amin(new long[] {-1}, false), groups.amax(new long[] {-1}, false));
         }
 
         Range shrunk(double factor) {

@@ -46,4 +46,15 @@ public sealed interface Method {
             return new Gptq(new GridSpec(bits, 128, false, ScaleType.FLOAT32), ClipSearch.MSE, true, true, 0.01);
         }
     }
+
+    /// Input channels scaled up where the activations are large, against the operation before, then ranges clipped, then every weight to its
+    /// nearest point ([AwqSearch]). The latents are the scaled and clipped weights; norms, and biases where a linear map comes before, carry
+    /// the inverse scales.
+    @JsonTypeName("awq")
+    record Awq(GridSpec grid) implements Method {
+        /// The paper's: asymmetric, groups of 128, float32 scales.
+        public static Awq paper(int bits) {
+            return new Awq(new GridSpec(bits, 128, false, ScaleType.FLOAT32));
+        }
+    }
 }

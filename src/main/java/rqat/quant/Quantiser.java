@@ -64,6 +64,14 @@ public final class Quantiser {
                         weights.all().values().forEach(Tensor::close);
                     }
                 }
+                case Method.Awq options -> {
+                    Weights weights = model.weights(compute);
+                    try {
+                        yield awq(config, latents, grids, options, weights, windows, progress);
+                    } finally {
+                        weights.all().values().forEach(Tensor::close);
+                    }
+                }
             };
             return new QuantisedModel(config, latents, grids, method, scaleMode, MaskRule.HALF_STEP);
         } catch (RuntimeException e) {
@@ -117,6 +125,28 @@ public final class Quantiser {
             progress.accept(new Step(name, grids.size(), total(config), error));
             return solution.quantised();
         });
+        return ScaleMode.STATIC;
+    }
+
+    private static ScaleMode awq(
+            ModelConfig config,
+            SequencedMap<String, Tensor> latents,
+            SequencedMap<String, Grid> grids,
+            Method.Awq options,
+            Weights weights,
+            int[][] windows,
+            Consumer<Step> progress) {
+        AwqSearch.run(config, latents, weights, windows, options.grid(), block -> block.inputs().forEach((linear, inputs) -> {
+            String name = linear.weight(block.layer());
+            double error = Scope.get(() -> {
+                Tensor latent = latents.get(name);
+                Grid grid = Grid.fit(options.grid(), latent, ClipSearch.TIGHT);
+                grids.put(name, grid.copy());
+                return ratio(
+                        inputs.matmul(latent.sub(grid.fakeQuantise(latent)).t()).square(), inputs.matmul(latent.t()).square());
+            });
+            progress.accept(new Step(name, grids.size(), total(config), error));
+        }));
         return ScaleMode.STATIC;
     }
 
