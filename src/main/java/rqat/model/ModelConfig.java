@@ -132,6 +132,13 @@ public record ModelConfig(
         return new Reader(file, json).read();
     }
 
+    /// This configuration with a head of its own.
+    public ModelConfig untied() {
+        return new ModelConfig(
+                family, vocabularySize, hiddenSize, intermediateSize, layers, heads, keyValueHeads, headDimension, maxPositions, normEpsilon,
+                rope, queryKeyNorm, attentionBias, outputBias, mlpBias, false);
+    }
+
     /// Name of the norm before attention in block `layer`, `[hidden]`.
     public static String attentionNorm(int layer) {
         return "model.layers." + layer + ".input_layernorm.weight";

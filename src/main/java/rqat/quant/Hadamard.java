@@ -1,7 +1,9 @@
 package rqat.quant;
 
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import rqat.Failure;
+import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
 /// Hadamard matrices: square matrices H of +1 and -1 with `H H^T = n I`. Divided by `sqrt(n)` they are rotations that spread an outlier in
@@ -36,6 +38,20 @@ public final class Hadamard {
     public static Tensor matrix(int order) {
         int base = requiredBaseOrder(order);
         return Tensors.of(entries(base, order / base), order, order);
+    }
+
+    /// The rotation `x -> H x / sqrt(n)` of vectors of n elements, in float64: `H_n` is the Kronecker product of two of its kind of nearly
+    /// equal size, which makes it two small products instead of a large one.
+    ///
+    /// @throws Failure as [#matrix]
+    public static KroneckerTransform transform(int order) {
+        int left = requiredBaseOrder(order);
+        while (2L * left <= order / left) left *= 2;
+        return new KroneckerTransform(transposedRotation(left), transposedRotation(order / left));
+    }
+
+    private static Tensor transposedRotation(int order) {
+        return Scope.keep(() -> matrix(order).t().contiguous().div_(new Scalar(Math.sqrt(order))));
     }
 
     /// The K of `order = K * 2^j`; 0 when no construction is known.

@@ -41,6 +41,11 @@ public sealed interface Method {
             }
         }
 
+        /// These options for another format.
+        Gptq with(GridSpec other) {
+            return new Gptq(other, clipSearch, activationOrder, staticGroups, damping);
+        }
+
         /// The paper's: asymmetric, groups of 128, searched ranges, activation order with static groups, damping 0.01, float32 scales.
         public static Gptq paper(int bits) {
             return new Gptq(new GridSpec(bits, 128, false, ScaleType.FLOAT32), ClipSearch.MSE, true, true, 0.01);
@@ -55,6 +60,42 @@ public sealed interface Method {
         /// The paper's: asymmetric, groups of 128, float32 scales.
         public static Awq paper(int bits) {
             return new Awq(new GridSpec(bits, 128, false, ScaleType.FLOAT32));
+        }
+    }
+
+    /// Rotations that spread outliers over all channels, folded into the weights where possible and applied to activations, queries and keys
+    /// where not ([QuaRot]); then the rotated weights are quantised, with activations in full precision as in the reference code. The
+    /// latents are those of the rotated model.
+    ///
+    /// @param weights round to nearest or GPTQ
+    /// @param inputs  of the seven maps
+    /// @param cache   keys and values
+    /// @param shards  see [ActivationFormat]; with more than one, no rotation crosses a shard of the output and down maps' inputs
+    /// @param seed    of the random signs
+    @JsonTypeName("quarot")
+    record QuaRot(Method weights, ActivationSpec inputs, ActivationSpec cache, int shards, long seed) implements Method {
+        /// Checks the method of the weights.
+        public QuaRot {
+            if (!(weights instanceof RoundToNearest || weights instanceof Gptq)) {
+                throw new IllegalArgumentException("weights of quarot are quantised by rtn or gptq only");
+            }
+            if (shards < 1) throw new IllegalArgumentException("shards is %d; expected 1 or more".formatted(shards));
+        }
+
+        /// The paper's: GPTQ with symmetric whole rows, searched ranges and columns in their own order; activations, keys and values
+        /// asymmetric per token, clipped to 0.9 and 0.95 of their range.
+        public static QuaRot paper(int bits, int shards) {
+            var weights = new Gptq(new GridSpec(bits, 0, true, ScaleType.FLOAT32), ClipSearch.MSE, false, false, 0.01);
+            return new QuaRot(weights, new ActivationSpec(bits, false, 0.9), new ActivationSpec(bits, false, 0.95), shards, 0);
+        }
+
+        @Override
+        public GridSpec grid() {
+            return weights.grid();
+        }
+
+        ActivationFormat activations() {
+            return ActivationFormat.of(inputs, cache, shards);
         }
     }
 }

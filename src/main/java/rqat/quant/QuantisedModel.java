@@ -1,6 +1,7 @@
 package rqat.quant;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -39,6 +40,7 @@ import tools.jackson.databind.EnumNamingStrategies;
 import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /// A model in the form that is trained: float32 latents of every parameter, and grids that turn those of the quantised maps into the
 /// weights of the forward pass. Without grids it is a full-precision model. Owns its tensors.
@@ -264,7 +266,8 @@ public final class QuantisedModel implements AutoCloseable {
     ///
     /// @param directory  created where missing; a checkpoint and a `quantization` folder in it are replaced
     /// @param compute    dtype of the forward pass, Float or BFloat16
-    /// @param source     the model directory whose configuration and tokenizer files are copied unchanged
+    /// @param source     the model directory whose configuration and tokenizer files are copied unchanged (but for
+    ///                   `tie_word_embeddings`, where the head was untied)
     /// @param provenance where the model comes from, in the writer's own keys
     /// @throws Failure FAILED when something cannot be written, BAD_FILE when a file of `source` cannot be read
     public void save(Path directory, ScalarType compute, Path source, Map<String, String> provenance) {
@@ -303,11 +306,19 @@ public final class QuantisedModel implements AutoCloseable {
             Path file = source.resolve(name);
             if (!Files.isRegularFile(file)) continue;
             try {
-                AtomicFiles.write(directory.resolve(name), Files.readAllBytes(file));
+                byte[] bytes = Files.readAllBytes(file);
+                AtomicFiles.write(directory.resolve(name), name.equals("config.json") ? describing(config, bytes) : bytes);
             } catch (IOException e) {
                 throw AtomicFiles.failure("read", file, e);
             }
         }
+    }
+
+    /// The source's `config.json`, saying that the head is not tied to the embedding where this model's no longer is.
+    private static byte[] describing(ModelConfig config, byte[] source) {
+        ObjectNode json = (ObjectNode) JSON.readTree(source);
+        if (config.tiedEmbeddings() || !json.path("tie_word_embeddings").asBoolean(false)) return source;
+        return (JSON.writeValueAsString(json.put("tie_word_embeddings", false)) + "\n").getBytes(StandardCharsets.UTF_8);
     }
 
     private static TensorSource produced(ScalarType type, long[] shape, java.util.function.Supplier<Tensor> values) {

@@ -1,8 +1,10 @@
 package rqat.quant;
 
 import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
+import org.bytedeco.pytorch.MemoryFormatOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
@@ -37,117 +39,32 @@ public final class Quantiser {
     /// @param windows  calibration text as token ids; not read by round-to-nearest
     /// @param compute  dtype of the calibration's forward passes
     /// @param progress called after every map
-    /// @throws Failure of [GridSpec#check] before any work; of [Calibration#run] and [GptqSolver#solve]; USAGE when `model` is quantised
+    /// @throws Failure of [GridSpec#check] and [QuaRot#rotate] before any work; of [Calibration#run] and [GptqSolver#solve]; USAGE when `model` is quantised
     ///                 already
     public static QuantisedModel quantise(
             QuantisedModel model, Method method, int[][] windows, ScalarType compute, Consumer<Step> progress) {
         if (!model.grids().isEmpty()) {
             throw Failure.usage("the model is quantised already; quantise the full-precision model that it was made from");
         }
-        ModelConfig config = model.config();
-        for (int layer = 0; layer < config.layers(); layer++) {
-            for (Linear linear : Linear.values()) {
-                method.grid().check(linear.weight(layer), model.latents().get(linear.weight(layer)));
-            }
-        }
-        var latents = new LinkedHashMap<String, Tensor>();
-        var grids = new LinkedHashMap<String, Grid>();
-        try {
-            model.latents().forEach((name, latent) -> latents.put(name, Scope.own(latent::clone)));
-            ScaleMode scaleMode = switch (method) {
-                case Method.RoundToNearest options -> roundToNearest(config, latents, grids, options, progress);
-                case Method.Gptq options -> {
-                    Weights weights = model.weights(compute);
-                    try {
-                        yield gptq(config, latents, grids, options, weights, windows, progress);
-                    } finally {
-                        weights.all().values().forEach(Tensor::close);
-                    }
-                }
-                case Method.Awq options -> {
-                    Weights weights = model.weights(compute);
-                    try {
-                        yield awq(config, latents, grids, options, weights, windows, progress);
-                    } finally {
-                        weights.all().values().forEach(Tensor::close);
-                    }
-                }
-            };
-            return new QuantisedModel(config, latents, grids, method, scaleMode, MaskRule.HALF_STEP);
-        } catch (RuntimeException e) {
-            latents.values().forEach(Tensor::close);
-            grids.values().forEach(Grid::close);
-            throw e;
-        }
-    }
-
-    private static int total(ModelConfig config) {
-        return config.layers() * Linear.values().length;
-    }
-
-    private static ScaleMode roundToNearest(
-            ModelConfig config,
-            SequencedMap<String, Tensor> latents,
-            SequencedMap<String, Grid> grids,
-            Method.RoundToNearest options,
-            Consumer<Step> progress) {
-        for (int layer = 0; layer < config.layers(); layer++) {
+        ActivationFormat format = method instanceof Method.QuaRot options ? options.activations() : ActivationFormat.NONE;
+        if (method instanceof Method.QuaRot options) QuaRot.check(model.config(), options.shards());
+        var specs = new LinkedHashMap<String, GridSpec>();
+        for (int layer = 0; layer < model.config().layers(); layer++) {
             for (Linear linear : Linear.values()) {
                 String name = linear.weight(layer);
-                double error = Grad.off(() -> Scope.get(() -> {
-                    Tensor weight = latents.get(name);
-                    Grid grid = Grid.fit(options.grid(), weight, options.clipSearch());
-                    grids.put(name, grid.copy());
-                    return ratio(weight.sub(grid.fakeQuantise(weight)).square(), weight.square());
-                }));
-                progress.accept(new Step(name, grids.size(), total(config), error));
+                specs.put(name, format.grid(method.grid(), model.config(), linear));
+                specs.get(name).check(name, model.latents().get(name));
             }
         }
-        // A searched range is narrower than the full one, which would be another model.
-        return options.clipSearch() == ClipSearch.NONE ? ScaleMode.DYNAMIC : ScaleMode.STATIC;
-    }
-
-    private static ScaleMode gptq(
-            ModelConfig config,
-            SequencedMap<String, Tensor> latents,
-            SequencedMap<String, Grid> grids,
-            Method.Gptq options,
-            Weights weights,
-            int[][] windows,
-            Consumer<Step> progress) {
-        Calibration.run(config, weights, windows, (layer, linear, hessian) -> {
-            String name = linear.weight(layer);
-            Tensor latent = latents.get(name);
-            GptqSolver.Solution solution = GptqSolver.solve(name, latent, hessian, options);
-            double error = outputError(latent, solution.quantised(), hessian);
-            grids.put(name, solution.grid().copy());
-            latent.copy_(solution.latent());
-            progress.accept(new Step(name, grids.size(), total(config), error));
-            return solution.quantised();
-        });
-        return ScaleMode.STATIC;
-    }
-
-    private static ScaleMode awq(
-            ModelConfig config,
-            SequencedMap<String, Tensor> latents,
-            SequencedMap<String, Grid> grids,
-            Method.Awq options,
-            Weights weights,
-            int[][] windows,
-            Consumer<Step> progress) {
-        AwqSearch.run(config, latents, weights, windows, options.grid(), block -> block.inputs().forEach((linear, inputs) -> {
-            String name = linear.weight(block.layer());
-            double error = Scope.get(() -> {
-                Tensor latent = latents.get(name);
-                Grid grid = Grid.fit(options.grid(), latent, ClipSearch.TIGHT);
-                grids.put(name, grid.copy());
-                return ratio(
-                        inputs.matmul(latent.sub(grid.fakeQuantise(latent)).t()).square(), inputs.matmul(latent.t()).square());
-            });
-            progress.accept(new Step(name, grids.size(), total(config), error));
-        }));
-        return ScaleMode.STATIC;
+        if (method instanceof Method.QuaRot options) {
+            QuaRot.Rotated rotated = QuaRot.rotate(model.config(), model.latents(), format, options.seed());
+            return new Work(rotated.config(), rotated.latents(), rotated.sites(), specs, new LinkedHashMap<>(), windows, compute, progress)
+                    .quantise(options.weights(), method);
+        }
+        var latents = new LinkedHashMap<String, Tensor>();
+        model.latents().forEach((name, latent) -> latents.put(name, Scope.own(latent::clone)));
+        ActivationSites none = ActivationSites.none(model.config());
+        return new Work(model.config(), latents, none, specs, new LinkedHashMap<>(), windows, compute, progress).quantise(method, method);
     }
 
     /// `tr(D H D^T) / tr(W H W^T)` for the error D of a weight W.
@@ -162,5 +79,99 @@ public final class Quantiser {
     private static double ratio(Tensor numerator, Tensor denominator) {
         double size = Tensors.item(denominator.sum());
         return size == 0 ? 0 : Tensors.item(numerator.sum()) / size;
+    }
+
+    /// A model whose weights are being quantised, in place.
+    ///
+    /// @param latents what is left of the original weights
+    /// @param sites   of the model to be
+    /// @param specs   the format of every map
+    /// @param grids   found so far
+    private record Work(
+            ModelConfig config,
+            SequencedMap<String, Tensor> latents,
+            ActivationSites sites,
+            Map<String, GridSpec> specs,
+            SequencedMap<String, Grid> grids,
+            int[][] windows,
+            ScalarType compute,
+            Consumer<Step> progress) {
+
+        /// The model, its weights quantised by `method`, that `whole` made.
+        QuantisedModel quantise(Method method, Method whole) {
+            try {
+                ScaleMode scaleMode = switch (method) {
+                    case Method.RoundToNearest options -> roundToNearest(options);
+                    case Method.Gptq options -> calibrated(weights -> gptq(options, weights));
+                    case Method.Awq _ -> calibrated(this::awq);
+                    case Method.QuaRot _ -> throw new IllegalArgumentException("quarot rotates; another method quantises its weights");
+                };
+                return new QuantisedModel(config, latents, grids, whole, scaleMode, MaskRule.HALF_STEP, sites);
+            } catch (RuntimeException e) {
+                latents.values().forEach(Tensor::close);
+                grids.values().forEach(Grid::close);
+                sites.close();
+                throw e;
+            }
+        }
+
+        private void done(String name, double error) {
+            progress.accept(new Step(name, grids.size(), specs.size(), error));
+        }
+
+        private ScaleMode roundToNearest(Method.RoundToNearest options) {
+            specs.forEach((name, spec) -> {
+                double error = Grad.off(() -> Scope.get(() -> {
+                    Tensor weight = latents.get(name);
+                    Grid grid = Grid.fit(spec, weight, options.clipSearch());
+                    grids.put(name, grid.copy());
+                    return ratio(weight.sub(grid.fakeQuantise(weight)).square(), weight.square());
+                }));
+                done(name, error);
+            });
+            // A searched range is narrower than the full one, which would be another model.
+            return options.clipSearch() == ClipSearch.NONE ? ScaleMode.DYNAMIC : ScaleMode.STATIC;
+        }
+
+        /// Runs a method that needs a forward pass, on weights in the compute dtype.
+        private ScaleMode calibrated(Consumer<Weights> method) {
+            var weights = new LinkedHashMap<String, Tensor>();
+            try {
+                latents.forEach((name, latent) ->
+                        weights.put(name, Scope.own(() -> latent.to(compute, false, true, new MemoryFormatOptional()))));
+                method.accept(new Weights(weights));
+                return ScaleMode.STATIC;
+            } finally {
+                weights.values().forEach(Tensor::close);
+            }
+        }
+
+        /// Rotations are at work, activations are not rounded.
+        private void gptq(Method.Gptq options, Weights weights) {
+            Calibration.run(config, weights, sites.withoutQuantisers(), windows, (layer, linear, hessian) -> {
+                String name = linear.weight(layer);
+                Tensor latent = latents.get(name);
+                GptqSolver.Solution solution = GptqSolver.solve(name, latent, hessian, options.with(specs.get(name)));
+                double error = outputError(latent, solution.quantised(), hessian);
+                grids.put(name, solution.grid().copy());
+                latent.copy_(solution.latent());
+                done(name, error);
+                return solution.quantised();
+            });
+        }
+
+        private void awq(Weights weights) {
+            GridSpec spec = specs.values().iterator().next();
+            AwqSearch.run(config, latents, weights, windows, spec, block -> block.inputs().forEach((linear, inputs) -> {
+                String name = linear.weight(block.layer());
+                double error = Scope.get(() -> {
+                    Tensor latent = latents.get(name);
+                    Grid grid = Grid.fit(spec, latent, ClipSearch.TIGHT);
+                    grids.put(name, grid.copy());
+                    return ratio(inputs.matmul(latent.sub(grid.fakeQuantise(latent)).t()).square(), inputs.matmul(latent.t()).square());
+                });
+                done(name, error);
+            }));
+        }
     }
 }

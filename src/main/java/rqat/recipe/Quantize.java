@@ -31,7 +31,7 @@ public final class Quantize {
             int[][] windows =
                     switch (settings.method()) {
                         case Method.RoundToNearest _ -> new int[0][];
-                        case Method.Gptq _, Method.Awq _ -> new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed())
+                        case Method.Gptq _, Method.Awq _, Method.QuaRot _ -> new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed())
                                 .calibration(settings.calibration());
                     };
             try (var progress = work.progress().start(work.name(), (long) ModelConfig.load(model).layers() * Linear.values().length, "maps");

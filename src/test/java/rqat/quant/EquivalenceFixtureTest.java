@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -13,6 +14,7 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import rqat.Fixtures;
 import rqat.model.Decoder;
+import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
@@ -34,6 +36,20 @@ class EquivalenceFixtureTest {
                         AwqSearch.apply(model.config(), scaled, block.layer(), first, scaling.scale());
                     }));
             assertSameLogits(model, new Decoder(model.config(), new Weights(scaled)));
+        });
+    }
+
+    @TestFactory
+    Stream<DynamicTest> quarotRotations() throws IOException {
+        return everyFamily(model -> {
+            for (int shards : new int[] {1, 4}) {
+                QuaRot.Rotated rotated = QuaRot.rotate(model.config(), model.latents(), new ActivationFormat(Map.of(), shards), 11);
+                Tensor embedding = rotated.latents().get(ModelConfig.EMBEDDING);
+                assertThat(QuantFixtures.relativeDifference(model.latents().get(ModelConfig.EMBEDDING), embedding)).isGreaterThan(0.1);
+                assertSameLogits(model, new Decoder(rotated.config(), new Weights(rotated.latents()), rotated.sites()));
+                rotated.latents().values().forEach(Tensor::close);
+                rotated.sites().close();
+            }
         });
     }
 
