@@ -24,6 +24,7 @@ import rqat.Failure;
         },
         subcommands = {
             RunCommand.class,
+            StudyCommand.class,
             QuantizeCommand.class,
             FineTuneCommand.class,
             DistillCommand.class,

@@ -15,7 +15,6 @@ import rqat.recipe.RunSettings;
 import rqat.recipe.Score;
 import rqat.report.Results;
 import rqat.report.TextTable;
-import rqat.run.Configuration;
 import rqat.run.Progress;
 
 /// `rqat run`: the whole workflow of a recipe.
@@ -45,7 +44,7 @@ final class RunCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         if (out != null) sets.add("output=\"" + out + "\"");
-        var configuration = Configuration.load(recipe, sets, RunSettings.DEFAULT, RunSettings.class);
+        var configuration = RunSettings.load(recipe, sets);
         RunSettings settings = configuration.value();
         Path output = Path.of(settings.output());
         boolean finished = Run.isFinished(settings, output);

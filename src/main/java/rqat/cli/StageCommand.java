@@ -37,7 +37,7 @@ abstract sealed class StageCommand implements Callable<Integer>
     public final Integer call() {
         Configuration.Resolved<RunSettings> configuration = recipe == null
                 ? Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class)
-                : Configuration.load(recipe, sets, RunSettings.DEFAULT, RunSettings.class);
+                : RunSettings.load(recipe, sets);
         RunSettings settings = configuration.value();
         Torch.compute(settings.compute());
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError());

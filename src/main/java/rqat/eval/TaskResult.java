@@ -109,6 +109,35 @@ public record TaskResult(
         return sum / examples;
     }
 
+    /// The same task again and again, each time with other seeds or another repetition of what made the model: all seeds together.
+    ///
+    /// @param repetitions at least one, of the same examples and equally many seeds each
+    public static TaskResult pooled(List<TaskResult> repetitions) {
+        TaskResult first = repetitions.getFirst();
+        if (repetitions.size() == 1) return first;
+        List<List<Boolean>> right = repetitions.stream().flatMap(one -> one.right.stream()).toList();
+        double[] perSeed = repetitions.stream().flatMap(one -> one.accuracies.stream()).mapToDouble(Double::doubleValue).toArray();
+        double[] perExample = IntStream.range(0, first.examples)
+                .mapToDouble(i -> right.stream().mapToDouble(seed -> seed.get(i) ? 1 : 0).average().orElseThrow())
+                .toArray();
+        var reasons = new EnumMap<Reason, Long>(Reason.class);
+        for (Reason reason : Reason.values()) reasons.put(reason, repetitions.stream().mapToLong(one -> one.reasons.get(reason)).sum());
+        Double spread = deviation(perExample);
+        return new TaskResult(
+                first.task,
+                first.examples,
+                java.util.Arrays.stream(perSeed).boxed().toList(),
+                mean(perSeed),
+                deviation(perSeed),
+                spread == null ? null : spread / Math.sqrt(first.examples),
+                mean(repetitions.stream().mapToDouble(TaskResult::unextracted).toArray()),
+                mean(repetitions.stream().mapToDouble(TaskResult::truncated).toArray()),
+                mean(repetitions.stream().mapToDouble(TaskResult::meanTokens).toArray()),
+                java.util.Collections.unmodifiableMap(reasons),
+                right,
+                null);
+    }
+
     /// As fields for JSON, with the names that results and reports use.
     public SequencedMap<String, @Nullable Object> fields() {
         var counts = new LinkedHashMap<String, Long>();

@@ -38,7 +38,7 @@ public final class Distill {
     /// @param temperature  of both distributions
     /// @param optimisation how the weights move
     public record Settings(
-            List<String> tasks, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) {
+            List<String> tasks, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) implements StageSettings {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -49,8 +49,10 @@ public final class Distill {
     }
 
     /// Distils `teacher` into a continuation of `model`, written to `out`.
-    public static void run(Session session, Settings settings, Path model, Path teacher, Path out) {
-        session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
+    ///
+    /// @return the directory, which is `out` but in a content-addressed session
+    public static Path run(Session session, Settings settings, Path model, Path teacher, Path out) {
+        return session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
             var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
             var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
             try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().type())) {

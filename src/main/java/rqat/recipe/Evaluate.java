@@ -49,6 +49,11 @@ public final class Evaluate {
         }
     }
 
+    /// What an evaluation left.
+    ///
+    /// @param directory with samples and scores
+    record Answer(Path directory, List<TaskResult> results) {}
+
     /// Whether a task takes reasoning: its scores make the average of a row.
     public static boolean reasons(String task) {
         return WordProblems.TASKS.contains(task);
@@ -56,11 +61,16 @@ public final class Evaluate {
 
     /// Evaluates `model`, writing samples and scores into `out`; what an interrupted evaluation completed is not sampled again.
     public static List<TaskResult> run(Session session, Settings settings, Path model, Path out) {
+        return answer(session, settings, model, out).results();
+    }
+
+    /// As [#run], with the directory, which is `out` but in a content-addressed session.
+    static Answer answer(Session session, Settings settings, Path model, Path out) {
         var results = new ArrayList<TaskResult>();
-        session.produce("evaluate", settings, Session.inputs("model", model), out, work ->
+        Path made = session.produce("evaluate", settings, Session.inputs("model", model), out, work ->
                 results.addAll(evaluate(session, settings, model, work.directory(), work.progress())));
         // Of a finished evaluation only the samples are read again.
-        return results.isEmpty() ? evaluate(session, settings, model, out, Progress.silent()) : results;
+        return new Answer(made, results.isEmpty() ? evaluate(session, settings, model, made, Progress.silent()) : List.copyOf(results));
     }
 
     private static List<TaskResult> evaluate(Session session, Settings settings, Path model, Path directory, Progress progress) {

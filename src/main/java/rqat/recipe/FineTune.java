@@ -16,7 +16,7 @@ public final class FineTune {
     /// @param problems     size of the training set
     /// @param batch        sequences per optimiser step
     /// @param optimisation how the weights move
-    public record Settings(List<String> tasks, int problems, int batch, Optimisation optimisation) {
+    public record Settings(List<String> tasks, int problems, int batch, Optimisation optimisation) implements StageSettings {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -26,8 +26,10 @@ public final class FineTune {
     }
 
     /// Fine-tunes `model` into `out`.
-    public static void run(Session session, Settings settings, Path model, Path out) {
-        session.produce("sft", settings, Session.inputs("model", model), out, work -> {
+    ///
+    /// @return the directory, which is `out` but in a content-addressed session
+    public static Path run(Session session, Settings settings, Path model, Path out) {
+        return session.produce("sft", settings, Session.inputs("model", model), out, work -> {
             var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
             var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
             TrainingRun.run(work, settings.optimisation(), model, student -> new SftObjective(

@@ -2,6 +2,7 @@ package rqat.recipe;
 
 import java.util.List;
 import java.util.Set;
+import java.util.stream.IntStream;
 import rqat.train.Adam;
 import rqat.train.Schedule;
 import rqat.tensor.Torch;
@@ -21,6 +22,7 @@ import rqat.train.Student;
 /// @param recomputeBlocks    keep only the inputs of blocks and compute blocks twice: less memory, a third more work
 /// @param frozen             exact names of parameters that are not trained
 /// @param checkpointEvery    steps between checkpoints
+/// @param snapshotEvery      steps between models that are kept beside the result, to be evaluated; 0 for none
 public record Optimisation(
         int steps,
         double learningRate,
@@ -33,7 +35,8 @@ public record Optimisation(
         int microBatch,
         boolean recomputeBlocks,
         List<String> frozen,
-        int checkpointEvery) {
+        int checkpointEvery,
+        int snapshotEvery) {
 
     /// Checks what [Schedule] and [Adam] do not.
     public Optimisation {
@@ -47,11 +50,17 @@ public record Optimisation(
         require(weightDecay >= 0, "weight_decay", weightDecay, "0 or more");
         require(microBatch >= 1, "micro_batch", microBatch, "1 or more");
         require(checkpointEvery >= 1, "checkpoint_every", checkpointEvery, "1 or more");
+        require(snapshotEvery >= 0, "snapshot_every", snapshotEvery, "0 or more");
     }
 
     /// A default of `steps` steps at this peak learning rate with 3 % warm-up (paper, Tables 6 and 7), cosine to 0, clip 1, no decay.
     public static Optimisation of(int steps, double learningRate, int microBatch) {
-        return new Optimisation(steps, learningRate, false, learningRate, Math.ceilDiv(3 * steps, 100), 0, 1, 0, microBatch, false, List.of(), 25);
+        return new Optimisation(steps, learningRate, false, learningRate, Math.ceilDiv(3 * steps, 100), 0, 1, 0, microBatch, false, List.of(), 25, 0);
+    }
+
+    /// The numbers of finished steps after which a model is kept; the end is the result itself.
+    IntStream snapshots() {
+        return snapshotEvery == 0 ? IntStream.empty() : IntStream.iterate(snapshotEvery, step -> step < steps, step -> step + snapshotEvery);
     }
 
     Schedule schedule() {

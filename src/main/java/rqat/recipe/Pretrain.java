@@ -126,7 +126,7 @@ public final class Pretrain {
             var batches = new ShuffledBatches(WordProblemTexts.pretraining(tokenizer, problems), settings.batch(), settings.seed());
             try (QuantisedModel model = Initialiser.model(config, settings.seed())) {
                 TrainingRun.train(work, settings.optimisation(), model, student -> new SftObjective(
-                        batches, settings.optimisation().microBatch(), ChunkedHead.chunkFor(config.vocabularySize())));
+                        batches, settings.optimisation().microBatch(), ChunkedHead.chunkFor(config.vocabularySize())), (_, _) -> {});
                 model.saveCheckpoint(directory, DataType.BF16);
             }
         });

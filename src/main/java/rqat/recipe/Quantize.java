@@ -17,17 +17,25 @@ public final class Quantize {
     /// @param method      with its options
     /// @param calibration how many worked problems of the calibration split a method with calibration sees
     /// @param tasks       of the calibration problems
-    public record Settings(Method method, int calibration, List<String> tasks) {
+    public record Settings(Method method, int calibration, List<String> tasks) implements StageSettings {
         /// Checks the count.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
             Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
         }
+
+        /// Round to nearest draws nothing.
+        @Override
+        public boolean drawsData() {
+            return !(method instanceof Method.RoundToNearest);
+        }
     }
 
     /// Quantises `model` into `out`.
-    public static void run(Session session, Settings settings, Path model, Path out) {
-        session.produce("quantize", settings, Session.inputs("model", model), out, work -> {
+    ///
+    /// @return the directory, which is `out` but in a content-addressed session
+    public static Path run(Session session, Settings settings, Path model, Path out) {
+        return session.produce("quantize", settings, Session.inputs("model", model), out, work -> {
             int[][] windows =
                     switch (settings.method()) {
                         case Method.RoundToNearest _ -> new int[0][];

@@ -52,7 +52,7 @@ public final class Reinforce {
             GrpoObjective.Truncation truncation,
             ColdStartGate coldStart,
             int coldStartPrompts,
-            Optimisation optimisation) {
+            Optimisation optimisation) implements StageSettings {
         /// Checks the ranges that [GrpoObjective.Settings] does not.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -65,8 +65,9 @@ public final class Reinforce {
     /// Reinforces `model` into `out`.
     ///
     /// @param force start whatever the cold-start gate says; its figures are recorded all the same
-    public static void run(Session session, Settings settings, Path model, boolean force, Path out) {
-        session.produce("grpo", settings, Session.inputs("model", model), out, work -> {
+    /// @return the directory, which is `out` but in a content-addressed session
+    public static Path run(Session session, Settings settings, Path model, boolean force, Path out) {
+        return session.produce("grpo", settings, Session.inputs("model", model), out, work -> {
             Tokenizer tokenizer = Tokenizer.load(model);
             var texts = new WordProblemTexts(tokenizer, settings.tasks(), session.seed());
             var sampling = new Sampling(settings.temperature(), 1, 0, settings.maxNewTokens(), tokenizer.stopIds());

@@ -1,6 +1,9 @@
 package rqat.recipe;
 
+import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
+import java.util.stream.Stream;
 import rqat.data.WordProblems;
 import rqat.quant.ClipSearch;
 import rqat.quant.GridSpec;
@@ -10,9 +13,10 @@ import rqat.rl.Advantages;
 import rqat.rl.ColdStartGate;
 import rqat.rl.GrpoLoss;
 import rqat.rl.GrpoObjective;
+import rqat.run.Configuration;
 import rqat.tensor.Torch;
 
-/// The recipe of a whole run: which rows, and the settings of every stage. What `rqat run` reads from YAML.
+/// The recipe of a whole run: which rows, and the settings of every stage. What `rqat run` and `rqat study` read from YAML.
 ///
 /// @param model    a model directory, or `embedded`
 /// @param output   the run's directory
@@ -21,12 +25,13 @@ import rqat.tensor.Torch;
 /// @param threads  that one operation of a stage may use: 1 for small models; as many as cores, with one job, for large ones
 /// @param compute  dtype of forward and backward passes
 /// @param kvCacheGib GiB that the keys and values of sequences being sampled may take
-/// @param rows     see [Chain]
+/// @param rows     see [Row]
 /// @param quantise format and method options
 /// @param sft      supervised fine-tuning
 /// @param kd       distillation
 /// @param grpo     reinforcement learning
 /// @param evaluate benchmarks
+/// @param study    what a study has besides
 public record RunSettings(
         String model,
         String output,
@@ -35,12 +40,13 @@ public record RunSettings(
         int threads,
         Torch.Compute compute,
         double kvCacheGib,
-        List<String> rows,
+        List<Row> rows,
         QuantiseSettings quantise,
         FineTune.Settings sft,
         Distill.Settings kd,
         Reinforce.Settings grpo,
-        Evaluate.Settings evaluate) {
+        Evaluate.Settings evaluate,
+        StudySettings study) {
 
     private static final List<String> TASKS = WordProblems.TASKS;
 
@@ -53,7 +59,7 @@ public record RunSettings(
             1,
             Torch.Compute.FLOAT32,
             4,
-            List.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo"),
+            Stream.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo").map(Row::of).toList(),
             new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
             new FineTune.Settings(TASKS, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
             new Distill.Settings(TASKS, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
@@ -71,7 +77,8 @@ public record RunSettings(
                     ColdStartGate.DEFAULT,
                     32,
                     Optimisation.of(60, 1e-4, 32)),
-            Evaluate.Settings.DEFAULT);
+            Evaluate.Settings.DEFAULT,
+            StudySettings.DEFAULT);
 
     /// @param bits        2 to 8
     /// @param groupSize   columns that share a scale; 0 for whole rows
@@ -123,13 +130,51 @@ public record RunSettings(
     /// Checks the rows.
     public RunSettings {
         rows = List.copyOf(rows);
-        rows.forEach(Chain::parse);
+        List<String> names = rows.stream().map(Row::name).toList();
+        if (new HashSet<>(names).size() < names.size()) throw new IllegalArgumentException("rows %s repeat a name".formatted(names));
         Optimisation.require(jobs >= 1, "jobs", jobs, "1 or more");
         Optimisation.require(threads >= 1, "threads", threads, "1 or more");
         Optimisation.require(kvCacheGib > 0, "kv_cache_gib", kvCacheGib, "more than 0");
+        Stream.concat(
+                        study.compare().stream().flatMap(one -> Stream.of(one.row(), one.over())),
+                        study.charts().stream().flatMap(one -> one.rows().stream()))
+                .filter(name -> !names.contains(name))
+                .findFirst()
+                .ifPresent(name -> {
+                    throw new IllegalArgumentException("study refers to the row `%s`; there are %s".formatted(name, names));
+                });
+        if (!study.seeds().isEmpty() && evaluate.seeds().size() % study.seeds().size() != 0) {
+            throw new IllegalArgumentException("evaluate has %d seeds to be dealt out to %d repetitions; expected a multiple"
+                    .formatted(evaluate.seeds().size(), study.seeds().size()));
+        }
     }
 
-    List<Chain> chains() {
-        return rows.stream().map(Chain::parse).toList();
+    /// Reads a recipe.
+    public static Configuration.Resolved<RunSettings> load(Path recipe, List<String> sets) {
+        return Configuration.load(recipe, sets, DEFAULT, RunSettings.class, elements());
+    }
+
+    /// Reads a recipe for each of its rows, with what the row sets.
+    static List<RunSettings> variants(Path recipe, List<String> sets) {
+        return Configuration.variants(recipe, sets, DEFAULT, RunSettings.class, "rows", "set", elements()).stream()
+                .map(Configuration.Resolved::value)
+                .toList();
+    }
+
+    /// The settings of a step of a chain.
+    StageSettings stage(Chain.Step step) {
+        return switch (step) {
+            case RTN, GPTQ -> quantise.of(step);
+            case SFT -> sft;
+            case KD -> kd;
+            case GRPO -> grpo;
+        };
+    }
+
+    private static Configuration.Section[] elements() {
+        return Stream.concat(
+                        Stream.of(new Configuration.Section("rows.*", Row.DEFAULTS)),
+                        StudySettings.ELEMENTS.entrySet().stream().map(entry -> new Configuration.Section(entry.getKey(), entry.getValue())))
+                .toArray(Configuration.Section[]::new);
     }
 }

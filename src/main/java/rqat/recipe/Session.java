@@ -26,7 +26,33 @@ import rqat.train.ResumableRun;
 /// @param threads  that one operation of a stage may use
 /// @param cacheGib GiB that the keys and values of sequences being sampled may take; sequences beyond wait for others to end
 /// @param progress where stages say how far they are
-public record Session(long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress) {
+/// @param places   where a stage that is asked to fill a directory really goes
+public record Session(long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress, Places places) {
+
+    /// Where stages go.
+    public enum Places {
+        /// Where they are told to, to be found there by people.
+        NAMED,
+        /// Beside that, under the name and a hash of everything that the result depends on ([StageDirectory#key]), so that stages with
+        /// equal contents are one and others never meet.
+        ADDRESSED
+    }
+
+    /// Digits of the hash in the names of directories; the whole is compared when a directory is opened.
+    private static final int KEY_DIGITS = 16;
+
+    /// How long a stage worked, in its directory.
+    static final String TIME = "time.json";
+
+    /// Stages that go where they are told to.
+    public Session(long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress) {
+        this(seed, compute, threads, cacheGib, progress, Places.NAMED);
+    }
+
+    /// The same with another seed.
+    Session withSeed(long other) {
+        return new Session(other, compute, threads, cacheGib, progress, places);
+    }
 
     private record Identity(long seed, Torch.Compute compute, Object settings) {}
 
@@ -34,21 +60,43 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
     /// filled it.
     ///
     /// @param settings everything that the result depends on besides the inputs, a record
-    /// @param inputs   directories that it is made from, by name; their hashes become part of the stage's identity
-    void produce(String stage, Object settings, SequencedMap<String, Path> inputs, Path out, Consumer<Work> body) {
+    /// @param inputs   directories that it is made from, by name; their keys or hashes become part of the stage's identity
+    /// @return the directory, which is `out` but where [Places#ADDRESSED]
+    Path produce(String stage, Object settings, SequencedMap<String, Path> inputs, Path out, Consumer<Work> body) {
         var hashes = new TreeMap<String, String>();
-        inputs.forEach((name, path) -> hashes.put(name, Manifest.sha256(path)));
-        switch (StageDirectory.open(out, stage, Configuration.toTree(new Identity(seed, compute, settings)), hashes)) {
+        inputs.forEach((name, path) -> hashes.put(name, hash(path)));
+        var configuration = Configuration.toTree(new Identity(seed, compute, settings));
+        String name = out.getFileName().toString();
+        Path place = switch (places) {
+            case NAMED -> out;
+            case ADDRESSED -> out.resolveSibling(
+                    name + "-" + StageDirectory.key(stage, configuration, hashes).substring(0, KEY_DIGITS));
+        };
+        switch (StageDirectory.open(place, stage, configuration, hashes)) {
             case StageDirectory.Finished _ -> {}
-            case StageDirectory.Fresh(StageDirectory.Work work) -> work(work, out, body);
-            case StageDirectory.Resumable(StageDirectory.Work work) -> work(work, out, body);
+            case StageDirectory.Fresh(StageDirectory.Work work) -> work(work, name, body);
+            case StageDirectory.Resumable(StageDirectory.Work work) -> work(work, name, body);
         }
+        return place;
     }
 
-    private void work(StageDirectory.Work directory, Path out, Consumer<Work> body) {
+    /// What stands for an input: the key of a content-addressed stage, which is known before it is made and survives that it is made again;
+    /// otherwise the hash of all files.
+    private static String hash(Path input) {
+        return StageDirectory.key(input)
+                .filter(key -> input.getFileName().toString().endsWith("-" + key.substring(0, KEY_DIGITS)))
+                .orElseGet(() -> Manifest.sha256(input));
+    }
+
+    private void work(StageDirectory.Work directory, String name, Consumer<Work> body) {
         Torch.threads(threads);
         try (directory) {
-            body.accept(new Work(directory, out.getFileName().toString(), compute, progress));
+            var watch = Stopwatch.resume(directory.directory().resolve(TIME));
+            try {
+                body.accept(new Work(directory, name, compute, progress));
+            } finally {
+                watch.write();
+            }
             directory.finish();
         }
     }

@@ -1,8 +1,10 @@
 package rqat.recipe;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.function.Function;
+import rqat.io.AtomicFiles;
 import rqat.quant.QuantisedModel;
 import rqat.quant.ScaleMode;
 import rqat.run.Metrics;
@@ -20,17 +22,28 @@ final class TrainingRun {
     static void run(Session.Work work, Optimisation optimisation, Path model, Function<Student, Objective> objective) {
         try (QuantisedModel student = QuantisedModel.load(model)) {
             if (optimisation.learnScales() && student.scaleMode() == ScaleMode.STATIC) student.scaleMode(ScaleMode.LEARNED);
-            train(work, optimisation, student, objective);
+            train(work, optimisation, student, objective, (step, _) -> {
+                int done = (int) step + 1;
+                Path snapshot = snapshot(work.directory(), done);
+                if (optimisation.snapshots().noneMatch(kept -> kept == done) || Files.exists(snapshot)) return;
+                AtomicFiles.writeDirectory(snapshot, directory -> student.save(directory, work.compute().type(), model, Map.of()));
+            });
             student.save(work.directory(), work.compute().type(), model, Map.of());
         }
     }
 
-    /// Trains `model` in place, logging into the stage's directory.
-    static void train(Session.Work work, Optimisation optimisation, QuantisedModel model, Function<Student, Objective> objective) {
+    /// Where a stage keeps the model that it had after `steps` steps.
+    static Path snapshot(Path stage, int steps) {
+        return stage.resolve("snapshots").resolve("step-%08d".formatted(steps));
+    }
+
+    /// Trains `model` in place, logging into the stage's directory and telling `listener` of every step.
+    static void train(
+            Session.Work work, Optimisation optimisation, QuantisedModel model, Function<Student, Objective> objective, Trainer.Listener listener) {
         try (var student = new Student(model, optimisation.student(work.compute()));
                 var adam = optimisation.adam(student)) {
             new ResumableRun(work.directory(), work.stage().checkpoints(), optimisation.checkpointEvery(), work.name(), work.progress())
-                    .run(new Trainer(student, objective.apply(student), adam, optimisation.schedule(), optimisation.clip()));
+                    .run(new Trainer(student, objective.apply(student), adam, optimisation.schedule(), optimisation.clip()), listener);
         }
         TensorBoardWriter.write(work.directory(), Metrics.read(work.directory().resolve("metrics.jsonl")));
     }

@@ -1,9 +1,36 @@
 package rqat.report;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import org.jspecify.annotations.Nullable;
+
 /// Text for a page: the one gate between what models and files say and the markup.
 final class Html {
 
     private Html() {}
+
+    /// A whole page around the content of its `<main>`. It loads nothing and runs nothing.
+    static String page(String title, String main) {
+        return """
+                <!doctype html>
+                <html lang="en">
+                <head>
+                <meta charset="utf-8">
+                <meta name="viewport" content="width=device-width, initial-scale=1">
+                <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+                <meta name="color-scheme" content="light dark">
+                <title>%s</title>
+                <style>
+                %s</style>
+                </head>
+                <body>
+                <main>
+                %s</main>
+                </body>
+                </html>
+                """.formatted(escape(title), style(), main);
+    }
 
     /// Escapes text for element content and quoted attributes, in HTML and SVG alike. What a page may not contain or what would disturb
     /// it (control characters, lone surrogates, characters that reverse the direction of writing) becomes U+FFFD.
@@ -21,6 +48,17 @@ final class Html {
             }
         });
         return escaped.toString();
+    }
+
+    private static String style() {
+        try (@Nullable InputStream in = Html.class.getResourceAsStream("report.css")) {
+            if (in == null) {
+                throw new IllegalStateException("report.css is missing from the build");
+            }
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new IllegalStateException("report.css cannot be read", e);
+        }
     }
 
     private static boolean isDisplayable(int c) {

@@ -1,8 +1,5 @@
 package rqat.report;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -17,7 +14,6 @@ import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 import rqat.io.AtomicFiles;
 import rqat.report.Results.Row;
 import rqat.report.Results.Score;
@@ -109,21 +105,6 @@ public final class HtmlReport {
     private String page() {
         Settings settings = Settings.of(run.manifest());
         String title = title(settings);
-        add("""
-                <!doctype html>
-                <html lang="en">
-                <head>
-                <meta charset="utf-8">
-                <meta name="viewport" content="width=device-width, initial-scale=1">
-                <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-                <meta name="color-scheme" content="light dark">
-                <title>%s</title>
-                <style>
-                %s</style>
-                </head>
-                <body>
-                <main>
-                """.formatted(Html.escape(title), style()));
         header(title, settings);
         notes();
         run.results().ifPresent(this::results);
@@ -133,7 +114,7 @@ public final class HtmlReport {
         events();
         configuration(settings);
         repeat();
-        return add("</main>\n</body>\n</html>\n").page.toString();
+        return Html.page(title, page.toString());
     }
 
     private String title(Settings settings) {
@@ -512,17 +493,6 @@ public final class HtmlReport {
 
     private static String signed(double value) {
         return Double.isFinite(value) ? String.format(Locale.ROOT, "%+.2f", value).replace('-', '−') : "–";
-    }
-
-    private static String style() {
-        try (@Nullable InputStream in = HtmlReport.class.getResourceAsStream("report.css")) {
-            if (in == null) {
-                throw new IllegalStateException("report.css is missing from the build");
-            }
-            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            throw new IllegalStateException("report.css cannot be read", e);
-        }
     }
 
     private HtmlReport add(String markup) {

@@ -28,9 +28,11 @@ import tools.jackson.databind.node.ObjectNode;
 ///                "scores": {"gsm8k": {"mean": 0.81, "std": 0.012, "problems": 1319, "seeds": 3}},
 ///                "average": 0.81, "standard_error": 0.007, "non_reasoning": 0.62, "seconds": 41.5}]}
 ///
-/// Scores are fractions of one; a file of percentages is understood too, see [#percentFactor]. Fields that are not listed here are kept
-/// on reading and writing.
-public record Results(List<Row> rows) {
+/// Scores are fractions of one; a file of percentages is understood too, see [#percentFactor]. Fields that are not listed here, of rows and
+/// beside `rows`, are kept on reading and writing.
+///
+/// @param extra fields beside `rows`, such as a study's comparisons
+public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
 
     /// From this width on a row is full precision.
     private static final double FULL_PRECISION_BITS = 16;
@@ -39,6 +41,12 @@ public record Results(List<Row> rows) {
 
     public Results {
         rows = List.copyOf(rows);
+        extra = Collections.unmodifiableSequencedMap(new LinkedHashMap<>(extra));
+    }
+
+    /// Rows alone.
+    public Results(List<Row> rows) {
+        this(rows, new LinkedHashMap<>());
     }
 
     /// One evaluated model.
@@ -154,7 +162,13 @@ public record Results(List<Row> rows) {
             double average = row.child("average").numberOrNaN();
             rows.add(new Row(row.child("name").text(), row.child("bits").text(), scores, Double.isNaN(average) ? Row.mean(scores) : average, extra));
         }
-        return new Results(rows);
+        var more = new LinkedHashMap<String, JsonNode>();
+        tree.properties().forEach(entry -> {
+            if (!entry.getKey().equals("rows")) {
+                more.put(entry.getKey(), entry.getValue());
+            }
+        });
+        return new Results(rows, more);
     }
 
     /// Writes `results.json`, whole or not at all. Unknown numbers become null.
@@ -178,6 +192,7 @@ public record Results(List<Row> rows) {
             put(object, "average", row.average());
             row.extra().forEach(object::set);
         }
+        extra.forEach(tree::set);
         AtomicFiles.write(file, MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(tree) + "\n");
     }
 

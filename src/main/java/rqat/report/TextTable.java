@@ -43,7 +43,7 @@ public final class TextTable {
             }
             cells.add(line);
         }
-        return format(cells);
+        return format(cells, 1);
     }
 
     private static String score(@Nullable Score score, double factor) {
@@ -59,13 +59,13 @@ public final class TextTable {
     }
 
     /// Names come from configuration files; a control character would reach the terminal.
-    private static String printable(String text) {
+    static String printable(String text) {
         return text.codePoints().map(c -> Character.isISOControl(c) ? ' ' : c)
                 .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append).toString();
     }
 
-    /// Lays out lines of cells, the first of them the header, which gets a rule below.
-    static String format(List<List<String>> lines) {
+    /// Lays out lines of cells, the first of them the header, which gets a rule below; the first `labels` columns are aligned to the left.
+    static String format(List<List<String>> lines, int labels) {
         int columns = lines.getFirst().size();
         int[] widths = new int[columns];
         for (List<String> line : lines) {
@@ -79,7 +79,7 @@ public final class TextTable {
             for (int column = 0; column < columns; column++) {
                 String cell = lines.get(i).get(column);
                 String padding = " ".repeat(widths[column] - length(cell));
-                line.append(column == 0 ? "" : "  ").append(column == 0 ? cell + padding : padding + cell);
+                line.append(column == 0 ? "" : "  ").append(column < labels ? cell + padding : padding + cell);
             }
             text.append(line.toString().stripTrailing()).append('\n');
             if (i == 0) {

@@ -85,20 +85,40 @@ public final class Configuration {
     /// @param defaults an instance of `type`, or a map of some of its keys
     /// @throws Failure of kind USAGE with the place and what is accepted there
     public static <T> Resolved<T> load(Path file, List<String> sets, Object defaults, Class<T> type, Section... sections) {
-        return resolve(ConfigurationTree.read(file), file.toString(), sets, defaults, type, sections);
+        return resolve(given(ConfigurationTree.read(file), sets), file.toString(), defaults, type, sections);
+    }
+
+    /// As [#load], once for each element of the list `list`: what the element holds under `section`, if anything, is laid over the file and
+    /// over `sets` before the result is bound, so that a mistake in it is reported at its own place.
+    public static <T> List<Resolved<T>> variants(Path file, List<String> sets, Object defaults, Class<T> type, String list, String section,
+            Section... sections) {
+        ConfigurationTree.Mapping common = given(ConfigurationTree.read(file), sets);
+        List<Resolved<T>> variants = new ArrayList<>();
+        if (common.child(list) instanceof ConfigurationTree.Sequence(List<ConfigurationTree> items, _)) {
+            for (ConfigurationTree item : items) {
+                ConfigurationTree.Mapping variant = item.child(section) instanceof ConfigurationTree.Mapping overrides
+                        ? (ConfigurationTree.Mapping) common.overlay(overrides) : common;
+                variants.add(resolve(variant, file.toString(), defaults, type, sections));
+            }
+        }
+        return variants;
     }
 
     /// As [#load] without a file: defaults and `--set` alone.
     public static <T> Resolved<T> resolve(List<String> sets, Object defaults, Class<T> type, Section... sections) {
-        return resolve(new ConfigurationTree.Mapping(new LinkedHashMap<>(), "command line"), "command line", sets, defaults, type,
-                sections);
+        ConfigurationTree.Mapping given = given(new ConfigurationTree.Mapping(new LinkedHashMap<>(), "command line"), sets);
+        return resolve(given, "command line", defaults, type, sections);
     }
 
-    private static <T> Resolved<T> resolve(ConfigurationTree.Mapping given, String source, List<String> sets, Object defaults,
-            Class<T> type, Section... sections) {
+    private static ConfigurationTree.Mapping given(ConfigurationTree.Mapping file, List<String> sets) {
         for (String set : sets) {
-            given = ConfigurationTree.set(given, set);
+            file = ConfigurationTree.set(file, set);
         }
+        return file;
+    }
+
+    private static <T> Resolved<T> resolve(ConfigurationTree.Mapping given, String source, Object defaults, Class<T> type,
+            Section... sections) {
         Map<String, List<ConfigurationTree>> sectionDefaults = new LinkedHashMap<>();
         for (Section section : sections) {
             sectionDefaults.computeIfAbsent(section.path(), path -> new ArrayList<>())

@@ -15,9 +15,11 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.SequencedSet;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -46,6 +48,9 @@ public sealed interface StageDirectory {
     /// There is unfinished work of the same stage; go on after its last checkpoint, or begin again if it has none.
     record Resumable(Work work) implements StageDirectory {}
 
+    /// Raised when a stage gives another result for the same settings, so that caches make it again.
+    int REVISION = 1;
+
     String PARTIAL = ".partial";
     String BEGUN = "begun.json";
     String FINISHED = "stage.json";
@@ -58,12 +63,47 @@ public sealed interface StageDirectory {
     /// @throws Failure of kind USAGE if `out` or its unfinished work belongs to something else, with the keys that differ and what to do;
     /// of kind FAILED if another process is at work on it
     static StageDirectory open(Path out, String stage, JsonNode configuration, Map<String, String> inputs) {
+        return open(out, identity(stage, configuration, inputs));
+    }
+
+    /// The hash of everything that a stage's result depends on, known before it is made: SHA-256 of what `stage.json` will say about it, of
+    /// the version and of [#REVISION].
+    static String key(String stage, JsonNode configuration, Map<String, String> inputs) {
+        return key(identity(stage, configuration, inputs));
+    }
+
+    /// The key of a finished stage's directory; empty for any other directory.
+    static Optional<String> key(Path directory) {
+        Path file = directory.resolve(FINISHED);
+        if (!Files.isRegularFile(file) || !(JsonFiles.read(file) instanceof ObjectNode stage)) {
+            return Optional.empty();
+        }
+        stage.remove("files");
+        return Optional.of(key(stage));
+    }
+
+    private static String key(ObjectNode identity) {
+        ObjectNode whole = identity.deepCopy();
+        whole.put("revision", REVISION);
+        return AtomicFiles.sha256(sorted(whole).toString());
+    }
+
+    private static JsonNode sorted(JsonNode node) {
+        if (node.isObject()) {
+            ObjectNode object = JsonNodeFactory.instance.objectNode();
+            new TreeSet<>(node.propertyNames()).forEach(name -> object.set(name, sorted(node.get(name))));
+            return object;
+        }
+        return node.isArray() ? JsonNodeFactory.instance.arrayNode().addAll(node.valueStream().map(StageDirectory::sorted).toList()) : node;
+    }
+
+    private static ObjectNode identity(String stage, JsonNode configuration, Map<String, String> inputs) {
         ObjectNode identity = JsonNodeFactory.instance.objectNode();
         identity.put("stage", stage);
         identity.put("rqat", Manifest.VERSION);
         identity.set("configuration", configuration);
         new TreeMap<>(inputs).forEach(identity.putObject("inputs")::put);
-        return open(out, (ObjectNode) JsonFiles.normalised(identity));
+        return (ObjectNode) JsonFiles.normalised(identity);
     }
 
     private static StageDirectory open(Path out, ObjectNode identity) {

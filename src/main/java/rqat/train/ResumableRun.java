@@ -48,6 +48,12 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
     /// @throws Failure as [Trainer#run], with a checkpoint of what was done before an interruption; BAD_FILE when a checkpoint belongs to
     ///                 another model or other settings
     public void run(Trainer trainer) {
+        run(trainer, (_, _) -> {});
+    }
+
+    /// As [#run(Trainer)], telling `listener` of every step before the checkpoint that includes it is written; after an interruption it may
+    /// hear of a step again.
+    public void run(Trainer trainer, Trainer.Listener listener) {
         Path metricsFile = directory.resolve("metrics.jsonl");
         Path eventsFile = directory.resolve("events.jsonl");
         var store = new Checkpoints(checkpoints);
@@ -65,6 +71,7 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
                 trainer.run(first, (step, numbers) -> {
                     metrics.write(step, numbers);
                     finished[0] = step + 1;
+                    listener.finished(step, numbers);
                     task.note(String.format(Locale.ROOT, "loss %.4f", numbers.get("loss").doubleValue()));
                     task.advance(1);
                     if (finished[0] % every == 0 || finished[0] == trainer.schedule().steps()) {

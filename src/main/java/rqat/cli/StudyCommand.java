@@ -1,0 +1,58 @@
+package rqat.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import rqat.Failure;
+import rqat.recipe.RunSettings;
+import rqat.recipe.Score;
+import rqat.recipe.Study;
+import rqat.run.Progress;
+
+/// `rqat study`: a table or a figure, with repetitions, noise and charts.
+@Command(
+        name = "study",
+        description = "Make a table or a figure: rows with settings of their own, several seeds, which differences exceed their noise."
+                + " Finished stages are kept in a cache that studies share. Resumes what was interrupted.",
+        mixinStandardHelpOptions = true)
+final class StudyCommand implements Callable<Integer> {
+    @Spec
+    private CommandSpec spec;
+
+    @Parameters(paramLabel = "RECIPE.yaml", description = "The recipe, for example recipes/studies/table5.yaml.")
+    private Path recipe;
+
+    @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Override a value of the recipe, for example --set model=DIR.")
+    private List<String> sets = new ArrayList<>();
+
+    @Option(names = "--out", paramLabel = "DIR", description = "The study's directory, instead of the recipe's `output`.")
+    private @Nullable Path out;
+
+    @Option(names = "--resume", description = "Accepted for clarity: an interrupted study is always resumed.")
+    private boolean resume;
+
+    @Option(names = "--json", description = "Print results.json instead of the tables.")
+    private boolean json;
+
+    @Override
+    public Integer call() {
+        if (out != null) sets.add("output=\"" + out + "\"");
+        var progress = Progress.Display.ofStandardError();
+        long start = System.nanoTime();
+        Study.Outcome outcome = Interruption.stopping(() -> Study.run(recipe, sets, Models::directory, progress));
+        Path output = Path.of(RunSettings.load(recipe, sets).value().output());
+        Output.print(spec, json ? Score.readText(output.resolve("results.json")) : outcome.document().text());
+        long seconds = Math.round((System.nanoTime() - start) * 1e-9);
+        progress.print("rqat: this call took %d:%02d minutes; report in %s".formatted(seconds / 60, seconds % 60, output.resolve("report.html")));
+        if (outcome.stopped().isEmpty()) return 0;
+        progress.print("rqat: a gate stopped %s; the other rows are complete".formatted(String.join(", ", outcome.stopped())));
+        return Failure.Kind.GATE.exitCode();
+    }
+}
