@@ -21,6 +21,7 @@ import rqat.Failure;
 import rqat.Property;
 import rqat.run.Configuration.Resolved;
 import rqat.run.Configuration.Section;
+import tools.jackson.databind.JsonNode;
 
 class ConfigurationTest {
 
@@ -128,6 +129,31 @@ class ConfigurationTest {
                 .isEqualTo("{\"model\":\"a/b\",\"seed\":7,\"fast\":false,\"weights\":{\"method\":\"gptq\",\"bits\":2,\"group_size\":128,"
                 + "\"damping\":0.01,\"activation_order\":true},\"distil\":{\"steps\":100,\"optimiser\":{\"learning_rate\":2.0E-6,\"weight_decay\":0.1},"
                 + "\"granularity\":\"per_tensor\"},\"stages\":[\"quantize\"],\"tasks\":[{\"name\":\"gsm8k\",\"seeds\":5},{\"name\":\"math\",\"seeds\":1}],\"out\":null}");
+    }
+
+    record Line(String name, JsonNode set) {}
+
+    record Sheet(Distil distil, List<Line> lines) {}
+
+    @Test
+    void variantsLayASectionOfEachElementOverTheRest() throws IOException {
+        Path file = directory.resolve("sheet.yaml");
+        Files.writeString(file, """
+                distil: {steps: 3}
+                lines:
+                  - {name: a}
+                  - {name: b, set: {distil: {optimiser: {learning_rate: 1e-3}}}}
+                  - {name: c, set: {distil: {steps: 5}}}
+                """);
+        Section element = new Section("lines.*", Map.of("set", Map.of()));
+        List<Resolved<Sheet>> variants = Configuration.variants(
+                file, List.of("distil.steps=4"), Map.of("distil", Distil.DEFAULTS, "lines", List.of()), Sheet.class, "lines", "set", element);
+        assertThat(variants).extracting(variant -> variant.value().distil().steps()).containsExactly(4, 4, 5);
+        assertThat(variants).extracting(variant -> variant.value().distil().optimiser().learningRate()).containsExactly(1e-5, 1e-3, 1e-5);
+        assertThat(variants.get(1).origins().get("distil.optimiser.learning_rate")).isEqualTo(file + ":4:42");
+        Files.writeString(file, "lines:\n  - {name: a, set: {distil: {steps: x}}}\n");
+        assertUsage(() -> Configuration.variants(file, List.of(), Map.of("distil", Distil.DEFAULTS), Sheet.class, "lines", "set", element),
+                "sheet.yaml:2:32: `distil.steps` is the text `x`; expected an integer");
     }
 
     @Test

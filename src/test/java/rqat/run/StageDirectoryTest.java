@@ -92,6 +92,19 @@ class StageDirectoryTest {
     }
 
     @Test
+    void theKeyIsKnownBeforeAndReadAfterwards() {
+        String key = StageDirectory.key("quantise", SETTINGS, INPUTS);
+        assertThat(StageDirectory.key(out)).isEmpty();
+        ((StageDirectory.Fresh) open()).work().finish();
+        assertThat(StageDirectory.key(out)).contains(key);
+        assertThat(List.of(
+                        StageDirectory.key("distil", SETTINGS, INPUTS),
+                        StageDirectory.key("quantise", Configuration.toTree(new Settings(4, 0.1f, List.of("a"))), INPUTS),
+                        StageDirectory.key("quantise", SETTINGS, Map.of("model", "cd34"))))
+                .doesNotContain(key).doesNotHaveDuplicates();
+    }
+
+    @Test
     void relativePathsWork() {
         Path relative = Path.of("target", "stage-directory-test-" + ProcessHandle.current().pid());
         try {
