@@ -172,12 +172,12 @@ class StudyTest {
         Path file = folder.resolve("wrong.yaml");
         assertThatMessage(file, "rows:\n  - {chain: rtn, set: {quantise: {bit: 3}}}\n").contains("wrong.yaml:2:35: unknown key `bit` in `quantise` - did you mean `bits`?");
         assertThatMessage(file, "rows:\n  - {chain: rtn, set: {quantise: {bits: 9}}}\n").contains("wrong.yaml:2:35: in `quantise`: bits is 9; expected 2 to 8");
-        assertThatMessage(file, "rows:\n  - {chain: rtm}\n").contains("wrong.yaml:2:13: in `rows.0`: row `rtm`: `rtm` is not a step");
-        assertThatMessage(file, "rows:\n  - {chain: rtn, set: {jobs: 1}}\n").contains("wrong.yaml:2:23: in `rows.0`: set has the key `jobs`; a row may have its own model,");
-        assertThatMessage(file, "rows:\n  - {chain: rtn, nmae: x}\n").contains("wrong.yaml:2:24: unknown key `nmae` in `rows.0` - did you mean `name`?");
+        assertThatMessage(file, "rows:\n  - {chain: rtm}\n").contains("wrong.yaml:2:5: in `rows.0`: row `rtm`: `rtm` is not a step");
+        assertThatMessage(file, "rows:\n  - {chain: rtn, set: {jobs: 1}}\n").contains("wrong.yaml:2:18: in `rows.0`: set has the key `jobs`; a row may have its own model,");
+        assertThatMessage(file, "rows:\n  - {chain: rtn, nmae: x}\n").contains("wrong.yaml:2:18: unknown key `nmae` in `rows.0` - did you mean `name`?");
         assertThatMessage(file, "rows: [rtn, rtn]\n").contains("repeat a name");
-        assertThatMessage(file, "rows: [rtn]\nstudy: {compare: [{row: rtn, over: gptq}]}\n").contains("wrong.yaml:2:8", "study refers to the row `gptq`");
-        assertThatMessage(file, "rows: [rtn]\nstudy: {seeds: [1, 1]}\n").contains("wrong.yaml:2:16", "all different");
+        assertThatMessage(file, "rows: [rtn]\nstudy: {compare: [{row: rtn, over: gptq}]}\n").contains("wrong.yaml:2:1", "study refers to the row `gptq`");
+        assertThatMessage(file, "rows: [rtn]\nstudy: {seeds: [1, 1]}\n").contains("wrong.yaml:2:9", "all different");
         assertThatMessage(file, "rows: [rtn]\nstudy: {seeds: [1, 2]}\n").contains("3 seeds to be dealt out to 2 repetitions");
     }
 

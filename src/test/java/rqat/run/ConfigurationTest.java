@@ -153,7 +153,7 @@ class ConfigurationTest {
         assertThat(variants.get(1).origins().get("distil.optimiser.learning_rate")).isEqualTo(file + ":4:42");
         Files.writeString(file, "lines:\n  - {name: a, set: {distil: {steps: x}}}\n");
         assertUsage(() -> Configuration.variants(file, List.of(), Map.of("distil", Distil.DEFAULTS), Sheet.class, "lines", "set", element),
-                "sheet.yaml:2:32: `distil.steps` is the text `x`; expected an integer");
+                "sheet.yaml:2:30: `distil.steps` is the text `x`; expected an integer");
     }
 
     @Test
