@@ -6,7 +6,15 @@ final class Budget {
     /// Total steps for parsing and comparing one answer: about 40 ms.
     static final long STEPS = 250_000;
 
-    private long left = STEPS;
+    private long left;
+
+    Budget() {
+        this(STEPS);
+    }
+
+    Budget(long steps) {
+        left = steps;
+    }
 
     /// Pays for work that is about to be done.
     void spend(long steps) {

@@ -52,6 +52,10 @@ record Rational(BigInteger numerator, BigInteger denominator) {
                 denominator.multiply(other.denominator), budget);
     }
 
+    Rational minus(Rational other, Budget budget) {
+        return plus(other.negate(), budget);
+    }
+
     Rational times(Rational other, Budget budget) {
         return of(numerator.multiply(other.numerator), denominator.multiply(other.denominator), budget);
     }

@@ -69,6 +69,29 @@ class HostileCompletionTest {
         assertThat(verifier.verify("\\boxed{" + "9".repeat(length) + "}", false, "7").reason()).isEqualTo(Reason.UNPARSABLE);
     }
 
+    /// The other mode searches prose and formulas as well; whatever it is given, it answers, and the same twice.
+    @ParameterizedTest
+    @MethodSource("hostileAnswers")
+    void theReferenceModeIsTotalToo(String answer) {
+        var reference = ReferenceVerifier.forReasoning();
+        for (String text : new String[] {"\\boxed{" + answer + "}", "$" + answer + "$", "the final answer is " + answer, answer}) {
+            Verdict verdict = reference.verify(text, false, "$42$");
+            assertThat(reference.verify(text, false, "$42$")).isEqualTo(verdict);
+            assertThatCode(() -> reference.verify(text, true, text)).doesNotThrowAnyException();
+        }
+    }
+
+    @Test
+    void longTextsOfOneKindOfTroubleInTheReferenceMode() {
+        var reference = ReferenceVerifier.forReasoning();
+        for (String piece : new String[] {"{", "\\boxed{", "\\fbox 1", "$", "$$", "\\[", "\\( ", "answer ", "answer: = ", "final answer is ", " 1", " 1 +", " 1+1x", "1,",
+            "$q", "$x($ ", "$((((1))))$ ", "\\frac{1}{2}", "\\frac{", " [x] ", "\n", " ", "\\$", "** ", "=", "$\\boxed{?}$ and ", "\u0130", "\\text{"}) {
+            String text = piece.repeat(1_000_000 / piece.length());
+            assertThatCode(() -> reference.verify(text, false, "$x+1$")).as(piece).doesNotThrowAnyException();
+            assertThatCode(() -> reference.prepare(text)).as(piece).doesNotThrowAnyException();
+        }
+    }
+
     @Test
     void costlyArithmeticEndsInATimeout() {
         String roots = "\\sqrt{999999999999989}+".repeat(400) + "1";   // a prime: the longest trial division
