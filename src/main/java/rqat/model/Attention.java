@@ -5,6 +5,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.tensor.Tensors;
 
@@ -60,8 +61,13 @@ public interface Attention {
                 .masked_fill(visible.eq(new Scalar(0)), new Scalar(Double.NEGATIVE_INFINITY));
     }
 
-    /// The fused kernel: scores are never stored, but every query head needs its own copy of keys and values.
+    /// The fused kernel: scores are never stored, but every query head needs its own copy of keys and values. Computes in float32: on CPUs
+    /// its backward pass in bfloat16 takes ten times as long.
     private static Tensor fused(Tensor queries, Tensor keys, Tensor values, @Nullable Tensor mask, boolean causal) {
+        if (queries.scalar_type().intern() != ScalarType.Float) {
+            return fused(queries.to(ScalarType.Float), keys.to(ScalarType.Float), values.to(ScalarType.Float), mask, causal)
+                    .to(queries.scalar_type());
+        }
         long groups = queries.size(1) / keys.size(1);
         return torch.scaled_dot_product_attention(
                 queries,
