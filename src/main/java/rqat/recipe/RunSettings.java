@@ -164,10 +164,10 @@ public record RunSettings(
     /// The settings of a step of a chain.
     StageSettings stage(Chain.Step step) {
         return switch (step) {
-            case RTN, GPTQ -> quantise.of(step);
             case SFT -> sft;
             case KD -> kd;
             case GRPO -> grpo;
+            default -> quantise.of(step);
         };
     }
 
