@@ -47,6 +47,11 @@ public final class Evaluate {
             Optimisation.require(
                     !seeds.isEmpty() && new HashSet<>(seeds).size() == seeds.size(), "seeds", seeds, "at least one, all different");
         }
+
+        /// The same sampling of other questions.
+        Settings of(List<String> otherTasks, int otherProblems, List<Long> otherSeeds) {
+            return new Settings(otherTasks, otherProblems, otherSeeds, temperature, topP, maxNewTokens, batch);
+        }
     }
 
     /// What an evaluation left.

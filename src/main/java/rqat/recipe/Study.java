@@ -195,7 +195,7 @@ public final class Study {
                 .filter(i -> i % seeds.size() == repetition)
                 .mapToObj(all.seeds()::get)
                 .toList();
-        return new Evaluate.Settings(tasks, problems, dealt, all.temperature(), all.topP(), all.maxNewTokens(), all.batch());
+        return all.of(tasks, problems, dealt);
     }
 
     private Question end(Variant row, int repetition) {
