@@ -13,6 +13,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import rqat.Failure;
 import rqat.eval.TaskResult;
 import rqat.recipe.Evaluate;
 import rqat.recipe.RunSettings;
@@ -26,6 +27,7 @@ import tools.jackson.databind.json.JsonMapper;
 @Command(name = "eval", description = "Evaluate a model on benchmarks; resumes at the first missing unit.", mixinStandardHelpOptions = true)
 final class EvalCommand implements Callable<Integer> {
     private static final long FIRST_SEED = 42;
+    private static final int MAX_SEEDS = 1_000;
 
     @Spec
     private CommandSpec spec;
@@ -52,6 +54,7 @@ final class EvalCommand implements Callable<Integer> {
     public Integer call() {
         if (!tasks.isEmpty()) sets.add("evaluate.tasks=" + tasks);
         if (seeds != null) {
+            if (seeds < 1 || seeds > MAX_SEEDS) throw Failure.usage("--seeds is %d; expected 1 to %,d".formatted(seeds, MAX_SEEDS));
             sets.add("evaluate.seeds=" + LongStream.range(FIRST_SEED, FIRST_SEED + seeds).boxed().toList());
         }
         RunSettings settings = Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class).value();

@@ -1,6 +1,5 @@
 package rqat.cli;
 
-import java.io.PrintWriter;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -12,6 +11,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import rqat.Failure;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
 import rqat.generate.Request;
@@ -25,6 +25,8 @@ import tools.jackson.databind.json.JsonMapper;
 /// `rqat generate`.
 @Command(name = "generate", description = "Sample completions of a prompt; a single one is streamed.", mixinStandardHelpOptions = true)
 final class GenerateCommand implements Callable<Integer> {
+    private static final int MAX_SAMPLES = 100_000;
+
     @Spec
     private CommandSpec spec;
 
@@ -60,6 +62,9 @@ final class GenerateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (samples < 1 || samples > MAX_SAMPLES) {
+            throw Failure.usage("--samples is %d; expected 1 to %,d".formatted(samples, MAX_SAMPLES));
+        }
         var directory = Models.directory(model);
         Tokenizer tokenizer = Tokenizer.load(directory);
         String text = raw
@@ -82,14 +87,12 @@ final class GenerateCommand implements Callable<Integer> {
     }
 
     private Listener streaming(Tokenizer tokenizer) {
-        PrintWriter out = spec.commandLine().getOut();
         var detokenizer = tokenizer.detokenizer(true);
         return new Listener() {
             @Override
             public void token(int request, int token) {
                 if (tokenizer.stopIds().contains(token)) return;
-                out.print(detokenizer.push(token));
-                out.flush();
+                Output.stream(spec, detokenizer.push(token));
             }
         };
     }

@@ -1,7 +1,10 @@
 package rqat.cli;
 
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.function.Supplier;
 import sun.misc.Signal;
+import sun.misc.SignalHandler;
 
 /// Ctrl-C and `kill` as an orderly stop: the working thread is interrupted, writes its checkpoint and ends with the exit code for
 /// "interrupted but resumable". A second signal ends the process at once.
@@ -11,14 +14,19 @@ final class Interruption {
     /// Runs `work` so that a signal interrupts its thread.
     static <T> T stopping(Supplier<T> work) {
         Thread worker = Thread.currentThread();
-        for (String name : new String[] {"INT", "TERM"}) {
+        var before = new LinkedHashMap<Signal, SignalHandler>();
+        for (String name : List.of("INT", "TERM")) {
             Signal signal = new Signal(name);
-            Signal.handle(signal, _ -> {
+            before.put(signal, Signal.handle(signal, _ -> {
                 System.err.println("\nrqat: stopping at the next checkpoint; once more to stop at once");
-                Signal.handle(signal, sun.misc.SignalHandler.SIG_DFL);
+                Signal.handle(signal, SignalHandler.SIG_DFL);
                 worker.interrupt();
-            });
+            }));
         }
-        return work.get();
+        try {
+            return work.get();
+        } finally {
+            before.forEach(Signal::handle);
+        }
     }
 }

@@ -1,6 +1,9 @@
 package rqat.cli;
 
 import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -8,7 +11,9 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.UnmatchedArgumentException;
 import rqat.Failure;
+import rqat.run.Nearest;
 
 /// The `rqat` command: one subcommand a verb. Turns every failure into one message on standard error and the documented exit code.
 @Command(
@@ -55,11 +60,39 @@ public final class Rqat implements Runnable {
 
     /// Runs the command line and returns its exit code.
     static int execute(String... arguments) {
+        return commandLine().execute(arguments);
+    }
+
+    /// The command line, ready to parse or execute.
+    static CommandLine commandLine() {
         Rqat root = new Rqat();
         CommandLine commandLine = new CommandLine(root);
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+        commandLine.setParameterExceptionHandler((exception, _) -> misused(exception));
         commandLine.setExecutionExceptionHandler((exception, failed, _) -> root.report(exception, failed.getErr()));
-        return commandLine.execute(arguments);
+        return commandLine;
+    }
+
+    /// What the user typed, word by word.
+    static List<String> typed(CommandSpec spec) {
+        var words = new ArrayList<>(List.of("rqat"));
+        words.addAll(spec.root().commandLine().getParseResult().originalArgs());
+        return words;
+    }
+
+    /// One line instead of the whole usage text: that is what `--help` is for.
+    private static int misused(ParameterException exception) {
+        CommandLine command = exception.getCommandLine();
+        CommandSpec spec = command.getCommandSpec();
+        Optional<String> meant = Optional.empty();
+        if (exception instanceof UnmatchedArgumentException unmatched) {
+            var known = new ArrayList<>(spec.optionsMap().keySet());
+            known.addAll(spec.subcommands().keySet());
+            meant = Nearest.of(unmatched.getUnmatched().getFirst(), known);
+        }
+        command.getErr().println("rqat: %s%s; see `%s --help`".formatted(
+                exception.getMessage(), meant.map(word -> " - did you mean `%s`?".formatted(word)).orElse(""), spec.qualifiedName()));
+        return Failure.Kind.USAGE.exitCode();
     }
 
     private int report(Exception exception, PrintWriter err) {

@@ -41,15 +41,12 @@ final class ScoreCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Path directory = Models.directory(model);
-        List<int[]> sequences;
-        if (ids != null && text == null) {
-            sequences = readIds(ids);
-        } else if (text != null && ids == null) {
-            sequences = List.of(Tokenizer.load(directory).encodeWithSpecial(Score.readText(text)));
-        } else {
-            throw Failure.usage("score: give either a text FILE or --ids FILE.json");
-        }
-        for (Score.Result result : Score.run(directory, sequences)) Output.print(spec, json ? json(result) : line(result));
+        Path source = ids == null ? text : ids;
+        if (source == null || ids != null && text != null) throw Failure.usage("score: give either a text FILE or --ids FILE.json");
+        List<int[]> sequences = source == ids
+                ? readIds(source)
+                : List.of(Tokenizer.load(directory).encodeWithSpecial(Score.readText(source)));
+        for (Score.Result result : Interruption.stopping(() -> Score.run(directory, source, sequences))) Output.print(spec, json ? json(result) : line(result));
         return 0;
     }
 
@@ -58,7 +55,7 @@ final class ScoreCommand implements Callable<Integer> {
         if (!lists.isArray()) throw Failure.badFile("%s: expected a JSON list of lists of token ids".formatted(file));
         return lists.valueStream().map(list -> {
             if (!list.isArray() || !list.valueStream().allMatch(id -> id.isIntegralNumber() && id.canConvertToInt())) {
-                throw Failure.badFile("%s: expected a JSON list of lists of token ids, found the element %.80s".formatted(file, list));
+                throw Failure.badFile("%s: expected a JSON list of lists of token ids, found the element %s".formatted(file, Failure.quote(list.toString())));
             }
             return list.valueStream().mapToInt(JsonNode::asInt).toArray();
         }).toList();

@@ -46,7 +46,7 @@ final class StudyCommand implements Callable<Integer> {
         if (out != null) sets.add("output=\"" + out + "\"");
         var progress = Progress.Display.ofStandardError();
         long start = System.nanoTime();
-        Study.Outcome outcome = Interruption.stopping(() -> Study.run(recipe, sets, Models::directory, progress));
+        Study.Outcome outcome = Interruption.stopping(() -> Study.run(Rqat.typed(spec), recipe, sets, Models::directory, progress));
         Path output = Path.of(RunSettings.load(recipe, sets).value().output());
         Output.print(spec, json ? Score.readText(output.resolve("results.json")) : outcome.document().text());
         long seconds = Math.round((System.nanoTime() - start) * 1e-9);

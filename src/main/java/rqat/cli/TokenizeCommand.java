@@ -64,10 +64,14 @@ final class TokenizeCommand implements Callable<Integer> {
         Tokenizer tokenizer = Tokenizer.load(directory);
         try (BufferedReader lines = Files.newBufferedReader(file)) {
             int number = 0;
+            boolean empty = true;
             for (String line = lines.readLine(); line != null; line = lines.readLine()) {
                 number++;
-                if (!line.isBlank()) Output.print(spec, tokenize(tokenizer, directory, line, number));
+                if (line.isBlank()) continue;
+                empty = false;
+                Output.print(spec, tokenize(tokenizer, directory, line, number));
             }
+            if (empty) throw Failure.badFile("%s: holds no line to tokenize; expected at least one".formatted(file));
         } catch (IOException e) {
             throw AtomicFiles.failure("read", file, e);
         }

@@ -47,6 +47,9 @@ import tools.jackson.databind.json.JsonMapper;
 /// all units one after the other are written at the end. Whoever chooses the directory sees to it that it belongs to one model
 /// and one sampling ([rqat.run.StageDirectory]); other examples or prompts are noticed here.
 public final class Evaluation {
+    /// The folder of finished units.
+    public static final String UNITS = "units";
+
     private final Generator generator;
     private final @Nullable Scorer scorer;
     private final Tokenizer tokenizer;
@@ -286,7 +289,7 @@ public final class Evaluation {
     }
 
     private List<Sample> resumed(Task task, String unit, List<Sample> expected, Sampler sampler) {
-        Path file = directory.resolve("units").resolve("%s.%s.jsonl".formatted(task.name(), unit));
+        Path file = directory.resolve(UNITS).resolve("%s.%s.jsonl".formatted(task.name(), unit));
         if (Files.exists(file)) return read(file, expected);
         Path begun = file.resolveSibling("%s.%s.begun.jsonl".formatted(task.name(), unit));
         var samples = new ArrayList<@Nullable Sample>(Collections.nCopies(expected.size(), null));

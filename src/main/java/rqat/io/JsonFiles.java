@@ -56,8 +56,13 @@ public final class JsonFiles {
         } catch (JacksonException e) {
             TokenStreamLocation location = e.getLocation();
             String place = location == null ? "" : ":%d:%d".formatted(line - 1 + location.getLineNr(), location.getColumnNr());
-            throw Failure.badFile("%s%s: not valid JSON: %s".formatted(name, place, Failure.quote(e.getOriginalMessage())), e);
+            throw Failure.badFile("%s%s: not valid JSON: %s".formatted(name, place, Failure.quote(reason(e))), e);
         }
+    }
+
+    /// Without the library's remarks on where the surrounding value began, which name its source in words of its own.
+    private static String reason(JacksonException e) {
+        return e.getOriginalMessage().replaceAll(" ?\\(start marker at .*", "");
     }
 
     /// Creates or replaces a file, indented.

@@ -10,9 +10,8 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import rqat.Failure;
-import tools.jackson.core.JacksonException;
+import rqat.io.JsonFiles;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /// What the decoder needs to know of a model, read from the `config.json` of a Hugging Face checkpoint. Both the published key style
 /// (`rope_theta`, `torch_dtype`) and that of transformers 5 (`rope_parameters`, `dtype`) are understood. What the decoder cannot compute
@@ -120,16 +119,7 @@ public record ModelConfig(
                             + " *.safetensors); check the path.")
                     .formatted(modelDirectory));
         }
-        JsonNode json;
-        try {
-            if (Files.size(file) > 10_000_000) throw Failure.badFile(file + ": larger than 10 MB, not a model's config.json");
-            json = JsonMapper.shared().readTree(Files.readAllBytes(file));
-        } catch (JacksonException e) {
-            throw Failure.badFile("%s: not valid JSON (%s). Download the file again.".formatted(file, e.getOriginalMessage()), e);
-        } catch (java.io.IOException e) {
-            throw Failure.badFile("%s: cannot be read (%s)".formatted(file, e.getMessage()), e);
-        }
-        return new Reader(file, json).read();
+        return new Reader(file, JsonFiles.read(file)).read();
     }
 
     /// This configuration with a head of its own.

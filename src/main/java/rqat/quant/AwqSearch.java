@@ -75,6 +75,7 @@ final class AwqSearch {
             Consumer<Block> done) {
         Calibration.embedded(config, weights, windows, states -> {
             for (int layer = 0; layer < config.layers(); layer++) {
+                Calibration.stopIfInterrupted(layer);
                 var work = new Work(config, latents, weights, spec, layer, states);
                 try {
                     Scope.run(() -> done.accept(work.run()));

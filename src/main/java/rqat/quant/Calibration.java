@@ -34,6 +34,16 @@ public final class Calibration {
         Tensor solve(int layer, Linear linear, Tensor hessian);
     }
 
+    /// Hears how far the text is.
+    @FunctionalInterface
+    public interface Listener {
+        /// Hears nothing.
+        Listener NONE = (_, _, _) -> {};
+
+        /// `done` of the `total` batches that go through block `layer`, all five passes together, have gone through it.
+        void passed(int layer, int done, int total);
+    }
+
     /// Maps of a block that share their inputs, in the order of the forward pass.
     private enum Stage {
         ATTENTION_INPUT(Linear.QUERY, Linear.KEY, Linear.VALUE),
@@ -93,9 +103,9 @@ public final class Calibration {
 
     /// Calibrates all blocks of a model whose activations are left alone.
     ///
-    /// @throws Failure as [#run(ModelConfig, Weights, Sites, int[][], Solver)]
+    /// @throws Failure as [#run(ModelConfig, Weights, Sites, int[][], Solver, Listener)]
     public static void run(ModelConfig config, Weights weights, int[][] windows, Solver solver) {
-        run(config, weights, Sites.NONE, windows, solver);
+        run(config, weights, Sites.NONE, windows, solver, Listener.NONE);
     }
 
     /// Calibrates all blocks.
@@ -103,14 +113,16 @@ public final class Calibration {
     /// @param weights in the compute dtype; the maps' weights are overwritten with what `solver` returns
     /// @param sites   what the model does to its activations; the inputs of a map are counted as it leaves them
     /// @param windows token ids, at least one window; their lengths may differ
-    /// @throws Failure USAGE when there is no window, one is empty or longer than the model's positions, or a token is not in the vocabulary
-    public static void run(ModelConfig config, Weights weights, Sites sites, int[][] windows, Solver solver) {
+    /// @throws Failure USAGE when there is no window, one is empty or longer than the model's positions, or a token is not in the vocabulary;
+    ///                 INTERRUPTED between two batches when the thread was interrupted
+    public static void run(ModelConfig config, Weights weights, Sites sites, int[][] windows, Solver solver, Listener listener) {
         embedded(config, weights, windows, states -> {
             for (int layer = 0; layer < config.layers(); layer++) {
-                for (Stage stage : Stage.values()) quantise(config, weights, sites, layer, stage, states, solver);
+                var passes = new Passes(layer, states, listener);
+                for (Stage stage : Stage.values()) quantise(config, weights, sites, layer, stage, passes, solver);
                 int current = layer;
                 Decoder decoder = new Decoder(config, weights, sites);
-                for (Tensor state : states) Scope.run(() -> state.copy_(block(decoder, current, state)));
+                passes.run(state -> state.copy_(block(decoder, current, state)));
             }
         });
     }
@@ -132,16 +144,47 @@ public final class Calibration {
     }
 
     private static void quantise(
-            ModelConfig config, Weights weights, Sites sites, int layer, Stage stage, List<Tensor> states, Solver solver) {
+            ModelConfig config, Weights weights, Sites sites, int layer, Stage stage, Passes passes, Solver solver) {
         try (Hessian hessian = new Hessian(config.inputs(stage.linears.getFirst()))) {
             Decoder decoder = new Decoder(config, weights, new Observer(sites, stage, hessian));
-            for (Tensor state : states) Scope.run(() -> block(decoder, layer, state));
+            passes.run(state -> block(decoder, layer, state));
             Scope.run(() -> {
                 Tensor mean = hessian.mean();
                 for (Linear linear : stage.linears) {
                     Scope.run(() -> weights.get(linear.weight(layer)).copy_(solver.solve(layer, linear, mean)));
                 }
             });
+        }
+    }
+
+    /// The passes of all text through one block; between two batches is where an interruption stops them.
+    private static final class Passes {
+        private static final int PER_BLOCK = Stage.values().length + 1;
+
+        private final int layer;
+        private final List<Tensor> states;
+        private final Listener listener;
+        private int done;
+
+        Passes(int layer, List<Tensor> states, Listener listener) {
+            this.layer = layer;
+            this.states = states;
+            this.listener = listener;
+        }
+
+        void run(Consumer<Tensor> work) {
+            for (Tensor state : states) {
+                stopIfInterrupted(layer);
+                Scope.run(() -> work.accept(state));
+                listener.passed(layer, ++done, PER_BLOCK * states.size());
+            }
+        }
+    }
+
+    /// @throws Failure INTERRUPTED when the thread was interrupted
+    static void stopIfInterrupted(int layer) {
+        if (Thread.interrupted()) {
+            throw Failure.interrupted("interrupted while quantising block %d; the same command begins the quantisation again".formatted(layer));
         }
     }
 

@@ -47,7 +47,8 @@ public final class GptqSolver {
     /// @param tensor  its name, for messages
     /// @param weight  `[R, C]`, any floating dtype; not changed
     /// @param hessian `[C, C]`, float64, before damping; not changed
-    /// @throws Failure of [GridSpec#check]; FAILED when the Hessian is not finite or cannot be factored whatever the damping
+    /// @throws Failure of [GridSpec#check]; FAILED when the Hessian is not finite or cannot be factored whatever the damping;
+    ///                 INTERRUPTED when the thread was interrupted
     public static Solution solve(String tensor, Tensor weight, Tensor hessian, Method.Gptq options) {
         options.grid().check(tensor, weight);
         double[] loss = new double[1];
@@ -189,6 +190,7 @@ public final class GptqSolver {
                 }
                 long from = start, to = end;
                 Scope.run(() -> block(from, to));
+                if (Thread.interrupted()) throw Failure.interrupted("interrupted during GPTQ; the same command begins the quantisation again");
             }
         }
 

@@ -10,6 +10,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
+import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
@@ -28,9 +29,19 @@ public final class Quantiser {
     ///                      method without calibration
     public record Step(String tensor, int done, int total, double relativeError) {}
 
-    /// As [#quantise(QuantisedModel, Method, int[][], ScalarType, Consumer)], computing in float32.
-    public static QuantisedModel quantise(QuantisedModel model, Method method, int[][] windows, Consumer<Step> progress) {
-        return quantise(model, method, windows, ScalarType.Float, progress);
+    /// Hears how far the compression is.
+    @FunctionalInterface
+    public interface Listener extends Calibration.Listener {
+        /// One more map is done.
+        void quantised(Step step);
+
+        @Override
+        default void passed(int layer, int done, int total) {}
+    }
+
+    /// As [#quantise(QuantisedModel, Method, int[][], ScalarType, Listener)], computing in float32.
+    public static QuantisedModel quantise(QuantisedModel model, Method method, int[][] windows, Listener listener) {
+        return quantise(model, method, windows, ScalarType.Float, listener);
     }
 
     /// A new quantised model; `model` stays as it is.
@@ -38,11 +49,10 @@ public final class Quantiser {
     /// @param model    in full precision
     /// @param windows  calibration text as token ids; not read by round-to-nearest
     /// @param compute  dtype of the calibration's forward passes
-    /// @param progress called after every map
     /// @throws Failure of [GridSpec#check] and [QuaRot#rotate] before any work; of [Calibration#run] and [GptqSolver#solve]; USAGE when `model` is quantised
     ///                 already
     public static QuantisedModel quantise(
-            QuantisedModel model, Method method, int[][] windows, ScalarType compute, Consumer<Step> progress) {
+            QuantisedModel model, Method method, int[][] windows, ScalarType compute, Listener listener) {
         if (!model.grids().isEmpty()) {
             throw Failure.usage("the model is quantised already; quantise the full-precision model that it was made from");
         }
@@ -58,13 +68,13 @@ public final class Quantiser {
         }
         if (method instanceof Method.QuaRot options) {
             QuaRot.Rotated rotated = QuaRot.rotate(model.config(), model.latents(), format, options.seed());
-            return new Work(rotated.config(), rotated.latents(), rotated.sites(), specs, new LinkedHashMap<>(), windows, compute, progress)
+            return new Work(rotated.config(), rotated.latents(), rotated.sites(), specs, new LinkedHashMap<>(), windows, compute, listener)
                     .quantise(options.weights(), method);
         }
         var latents = new LinkedHashMap<String, Tensor>();
         model.latents().forEach((name, latent) -> latents.put(name, Scope.own(latent::clone)));
         ActivationSites none = ActivationSites.none(model.config());
-        return new Work(model.config(), latents, none, specs, new LinkedHashMap<>(), windows, compute, progress).quantise(method, method);
+        return new Work(model.config(), latents, none, specs, new LinkedHashMap<>(), windows, compute, listener).quantise(method, method);
     }
 
     /// `tr(D H D^T) / tr(W H W^T)` for the error D of a weight W.
@@ -95,7 +105,7 @@ public final class Quantiser {
             SequencedMap<String, Grid> grids,
             int[][] windows,
             ScalarType compute,
-            Consumer<Step> progress) {
+            Listener listener) {
 
         /// The model, its weights quantised by `method`, that `whole` made.
         QuantisedModel quantise(Method method, Method whole) {
@@ -116,7 +126,7 @@ public final class Quantiser {
         }
 
         private void done(String name, double error) {
-            progress.accept(new Step(name, grids.size(), specs.size(), error));
+            listener.quantised(new Step(name, grids.size(), specs.size(), error));
         }
 
         private ScaleMode roundToNearest(Method.RoundToNearest options) {
@@ -157,7 +167,7 @@ public final class Quantiser {
                 latent.copy_(solution.latent());
                 done(name, error);
                 return solution.quantised();
-            });
+            }, listener);
         }
 
         private void awq(Weights weights) {

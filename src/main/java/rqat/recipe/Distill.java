@@ -54,10 +54,9 @@ public final class Distill {
     public static Path run(Session session, Settings settings, Path model, Path teacher, Path out) {
         return session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
             var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
-            var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
             try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().type())) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
-                        batches,
+                        new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),
                         settings.optimisation().microBatch(),
                         ChunkedHead.chunkFor(student.config().vocabularySize()),
                         loaded.decoder(),

@@ -31,9 +31,10 @@ public final class FineTune {
     public static Path run(Session session, Settings settings, Path model, Path out) {
         return session.produce("sft", settings, Session.inputs("model", model), out, work -> {
             var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
-            var batches = new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed());
             TrainingRun.run(work, settings.optimisation(), model, student -> new SftObjective(
-                    batches, settings.optimisation().microBatch(), ChunkedHead.chunkFor(student.config().vocabularySize())));
+                    new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),
+                    settings.optimisation().microBatch(),
+                    ChunkedHead.chunkFor(student.config().vocabularySize())));
         });
     }
 }

@@ -2,12 +2,13 @@ package rqat.recipe;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import rqat.model.Linear;
-import rqat.model.ModelConfig;
 import rqat.quant.Method;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
+import rqat.run.Progress;
 import rqat.text.Tokenizer;
 
 /// Post-training quantisation: a full-precision model to a quantised one whose latents training can go on from.
@@ -42,19 +43,25 @@ public final class Quantize {
                         case Method.Gptq _, Method.Awq _, Method.QuaRot _ -> new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed())
                                 .calibration(settings.calibration());
                     };
-            try (var progress = work.progress().start(work.name(), (long) ModelConfig.load(model).layers() * Linear.values().length, "maps");
-                    QuantisedModel source = QuantisedModel.load(model);
+            try (QuantisedModel source = QuantisedModel.load(model);
+                    var progress = work.progress().start(work.name(), (long) source.config().layers() * Linear.values().length, "maps");
                     QuantisedModel quantised = Quantiser.quantise(
-                            source,
-                            settings.method(),
-                            windows,
-                            session.compute().type(),
-                            step -> {
-                                progress.note("error %.4f".formatted(step.relativeError()));
-                                progress.advance(1);
-                            })) {
+                            source, settings.method(), windows, session.compute().type(), new Told(progress))) {
                 quantised.save(work.directory(), session.compute().type(), model, Map.of());
             }
         });
+    }
+
+    private record Told(Progress.Task progress) implements Quantiser.Listener {
+        @Override
+        public void quantised(Quantiser.Step step) {
+            progress.note(String.format(Locale.ROOT, "error %.4f", step.relativeError()));
+            progress.advance(1);
+        }
+
+        @Override
+        public void passed(int layer, int done, int total) {
+            progress.note("calibrating block %d, %d/%d batches".formatted(layer, done, total));
+        }
     }
 }

@@ -89,15 +89,19 @@ public final class Reinforce {
                 Path passed = work.directory().resolve("cold-start.json");
                 if (!Files.exists(passed)) {
                     var held = texts.problems(Split.VALIDATION, settings.coldStartPrompts());
-                    List<Rollout> trial = Rollout.sample(
-                            LocalGenerator.within(student.decoder(), settings.batch(), session.cacheGib()),
-                            held,
-                            settings.groupSize(),
-                            sampling,
-                            (prompt, sample) -> Seeds.mix(session.seed(), Seeds.ofString("cold start"), prompt, sample),
-                            tokens -> tokenizer.decode(tokens, true),
-                            verifier,
-                            Listener.NONE);
+                    List<Rollout> trial;
+                    try (var progress = work.progress()
+                            .start(work.name() + " cold-start gate", (long) held.size() * settings.groupSize(), "samples")) {
+                        trial = Rollout.sample(
+                                LocalGenerator.within(student.decoder(), settings.batch(), session.cacheGib()),
+                                held,
+                                settings.groupSize(),
+                                sampling,
+                                (prompt, sample) -> Seeds.mix(session.seed(), Seeds.ofString("cold start"), prompt, sample),
+                                tokens -> tokenizer.decode(tokens, true),
+                                verifier,
+                                Listener.counting(progress));
+                    }
                     var outcome = ColdStartGate.Outcome.of(
                             trial.stream().mapToDouble(Rollout::reward).toArray(), settings.groupSize());
                     work.note("cold start: %.1f %% of the samples right, %.1f %% of the prompts mixed%s"

@@ -9,6 +9,8 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import rqat.Failure;
 import rqat.eval.TaskResult;
+import rqat.io.JsonFiles;
+import rqat.quant.LoadedModel;
 import rqat.recipe.Pipeline.Model;
 import rqat.recipe.Pipeline.Question;
 import rqat.report.HtmlReport;
@@ -18,6 +20,7 @@ import rqat.run.Manifest;
 import rqat.run.Progress;
 import rqat.run.StageDirectory;
 import rqat.tensor.Torch;
+import rqat.text.Tokenizer;
 import tools.jackson.databind.node.DoubleNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 
@@ -29,10 +32,12 @@ public final class Run {
 
     /// Runs what is missing of a run and writes `manifest.json`, `results.json` and `report.html` into `output`.
     ///
-    /// @param model the full-precision model's directory
+    /// @param command what the user typed, for the manifest
+    /// @param model   the full-precision model's directory
     /// @throws Failure of the first stage that failed, after the others were stopped at their next checkpoint; USAGE when a row has settings
     ///                 of its own, which take a study
-    public static Results run(Configuration.Resolved<RunSettings> configuration, Path model, Path output, Progress progress) {
+    public static Results run(
+            List<String> command, Configuration.Resolved<RunSettings> configuration, Path model, Path output, Progress progress) {
         RunSettings settings = configuration.value();
         for (Row row : settings.rows()) {
             if (!row.set().isEmpty()) {
@@ -40,13 +45,18 @@ public final class Run {
             }
         }
         Torch.compute(settings.compute());
+        // A model that cannot be used is refused before anything is written.
+        LoadedModel.open(model).close();
+        Tokenizer.load(model);
         Path manifest = output.resolve("manifest.json");
-        if (!Files.exists(manifest)) {
-            Manifest.write(manifest, configuration, Map.of("model", Manifest.sha256(model)), Map.of("run", settings.seed()));
-        }
+        Runnable write = () -> Manifest.write(
+                manifest, command, configuration, Map.of("model", Manifest.sha256(model)), Map.of("run", settings.seed()));
+        if (!Files.exists(manifest)) write.run();
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress);
         try (var pipeline = new Pipeline(session, settings.jobs(), output)) {
             Results results = rows(pipeline, settings, model);
+            // Rows may have been added, or an unfinished run repeated with other settings.
+            if (!JsonFiles.read(manifest).path("configuration").equals(JsonFiles.normalised(configuration.tree()))) write.run();
             results.write(output.resolve("results.json"));
             HtmlReport.write(output, output.resolve("report.html"));
             return results;

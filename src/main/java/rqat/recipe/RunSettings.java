@@ -93,6 +93,7 @@ public record RunSettings(
         /// Checks both methods, whichever the rows use.
         public QuantiseSettings {
             tasks = WordProblemTexts.checked(tasks);
+            Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
             method(Chain.Step.RTN, bits, groupSize, scaleType, rtn, gptq);
             method(Chain.Step.GPTQ, bits, groupSize, scaleType, rtn, gptq);
         }

@@ -36,12 +36,13 @@ public final class Score {
         }
     }
 
-    /// Scores `sequences` by the model in `directory`.
+    /// Scores `sequences`, which come from `source`, by the model in `directory`.
     ///
-    /// @throws Failure BAD_FILE when a sequence is empty, too long for the model, or has an id outside its vocabulary
-    public static List<Result> run(Path directory, List<int[]> sequences) {
+    /// @throws Failure BAD_FILE when there is no sequence, one is empty, too long for the model, or has an id outside its vocabulary
+    public static List<Result> run(Path directory, Path source, List<int[]> sequences) {
         ModelConfig config = ModelConfig.load(directory);
-        for (int i = 0; i < sequences.size(); i++) check(config, i, sequences.get(i));
+        if (sequences.isEmpty()) throw Failure.badFile("%s: holds no sequence; expected at least one".formatted(source));
+        for (int i = 0; i < sequences.size(); i++) check(config, source, i, sequences.get(i));
         try (LoadedModel model = LoadedModel.open(directory)) {
             List<float[]> scores = new LocalScorer(model.decoder(), TOKENS).score(sequences);
             var results = new ArrayList<Result>();
@@ -50,15 +51,15 @@ public final class Score {
         }
     }
 
-    private static void check(ModelConfig config, int sequence, int[] ids) {
+    private static void check(ModelConfig config, Path source, int sequence, int[] ids) {
         if (ids.length == 0 || ids.length > config.maxPositions()) {
-            throw Failure.badFile("sequence %d has %d tokens; expected 1 to %d, the model's positions"
-                    .formatted(sequence, ids.length, config.maxPositions()));
+            throw Failure.badFile("%s: sequence %d has %d tokens; expected 1 to %d, the model's positions"
+                    .formatted(source, sequence, ids.length, config.maxPositions()));
         }
         for (int id : ids) {
             if (id < 0 || id >= config.vocabularySize()) {
-                throw Failure.badFile("sequence %d has the token id %d; the model's ids are 0 to %d"
-                        .formatted(sequence, id, config.vocabularySize() - 1));
+                throw Failure.badFile("%s: sequence %d has the token id %d; the model's ids are 0 to %d"
+                        .formatted(source, sequence, id, config.vocabularySize() - 1));
             }
         }
     }

@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import rqat.Failure;
+import rqat.eval.Evaluation;
 import rqat.io.AtomicFiles;
 import rqat.rl.Rollout;
 import rqat.run.Configuration;
@@ -44,6 +46,9 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
     /// How long a stage worked, in its directory.
     static final String TIME = "time.json";
 
+    /// What the next attempt goes on from: checkpoints of a training, units of an evaluation. A stage that fails without either leaves nothing.
+    private static final List<String> RESUMABLE = List.of(StageDirectory.CHECKPOINTS, Evaluation.UNITS);
+
     /// Stages that go where they are told to.
     public Session(long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress) {
         this(seed, compute, threads, cacheGib, progress, Places.NAMED);
@@ -57,7 +62,7 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
     private record Identity(long seed, Torch.Compute compute, Object settings) {}
 
     /// Makes `out` by `stage`, unless it is there already: resumes what is unfinished, and publishes the directory when `body` has
-    /// filled it.
+    /// filled it. When `body` fails before anything was made that could be resumed, nothing is left behind.
     ///
     /// @param settings everything that the result depends on besides the inputs, a record
     /// @param inputs   directories that it is made from, by name; their keys or hashes become part of the stage's identity
@@ -66,7 +71,7 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
         var hashes = new TreeMap<String, String>();
         inputs.forEach((name, path) -> hashes.put(name, hash(path)));
         var configuration = Configuration.toTree(new Identity(seed, compute, settings));
-        String name = out.getFileName().toString();
+        String name = String.valueOf(out.getFileName());
         Path place = switch (places) {
             case NAMED -> out;
             case ADDRESSED -> out.resolveSibling(
@@ -94,10 +99,20 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
             var watch = Stopwatch.resume(directory.directory().resolve(TIME));
             try {
                 body.accept(new Work(directory, name, compute, progress));
-            } finally {
-                watch.write();
+            } catch (RuntimeException | Error failure) {
+                abandon(directory, watch, failure);
+                throw failure;
             }
+            watch.write();
             directory.finish();
+        }
+    }
+
+    private static void abandon(StageDirectory.Work directory, Stopwatch watch, Throwable failure) {
+        try {
+            if (!directory.abandon(RESUMABLE)) watch.write();
+        } catch (Failure second) {
+            failure.addSuppressed(second);
         }
     }
 

@@ -107,10 +107,12 @@ public final class Study {
     /// Makes what is missing of a study and writes `manifest.json`, `results.json` and `report.html` into its `output`. A row that a gate stops
     /// (a cold start without rewards, say) is a result like another; any other failure ends the study.
     ///
+    /// @param command   what the user typed, for the manifest
     /// @param recipe    the file
     /// @param sets      values laid over it
     /// @param directory of a model by its name in the recipe
-    public static Outcome run(Path recipe, List<String> sets, Function<String, Path> directory, Progress progress) {
+    public static Outcome run(
+            List<String> command, Path recipe, List<String> sets, Function<String, Path> directory, Progress progress) {
         Configuration.Resolved<RunSettings> configuration = RunSettings.load(recipe, sets);
         RunSettings settings = configuration.value();
         List<RunSettings> variants = RunSettings.variants(recipe, sets);
@@ -125,7 +127,7 @@ public final class Study {
         Path output = Path.of(settings.output());
         var inputs = new TreeMap<String, String>();
         for (Variant row : rows) inputs.computeIfAbsent(row.settings().model(), _ -> Manifest.sha256(row.model()));
-        Manifest.write(output.resolve("manifest.json"), configuration, inputs, Map.of("study", settings.seed()));
+        Manifest.write(output.resolve("manifest.json"), command, configuration, inputs, Map.of("study", settings.seed()));
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress, Session.Places.ADDRESSED);
         try (var pipeline = new Pipeline(session, settings.jobs(), Path.of(settings.study().cache()))) {
             Outcome outcome = new Study(settings, rows, pipeline).run();

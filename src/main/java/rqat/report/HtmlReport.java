@@ -154,13 +154,12 @@ public final class HtmlReport {
         }
         add("<section>\n<h2>Results</h2>\n");
         tiles(results);
-        double factor = results.percentFactor();
         List<Row> rows = results.rows();
-        double[] averages = rows.stream().mapToDouble(row -> row.average() * factor).toArray();
-        double[] errors = rows.stream().mapToDouble(row -> row.standardError() * factor).toArray();
+        double[] averages = rows.stream().mapToDouble(row -> row.average()).toArray();
+        double[] errors = rows.stream().mapToDouble(row -> row.standardError()).toArray();
         int[] colours = rows.stream().mapToInt(row -> row.width() >= 16 ? -1 : 0).toArray();
         List<String> names = rows.stream().map(Row::name).toList();
-        double reference = results.fullPrecision().map(row -> row.average() * factor).orElse(Double.NaN);
+        double reference = results.fullPrecision().map(row -> row.average()).orElse(Double.NaN);
         figure(new BarChart("Average accuracy", "percent, with standard error" + (Double.isNaN(reference) ? "" : "; dashed: full precision"), names,
                 List.of(new BarChart.Series("average", colours, averages, errors)), reference));
         resultsTable(results);
@@ -168,15 +167,15 @@ public final class HtmlReport {
         if (tasks.size() > 1 && tasks.size() <= 7) {
             var series = new ArrayList<BarChart.Series>();
             for (String task : tasks) {
-                series.add(BarChart.Series.of(task, series.size(), scores(rows, task, factor, Score::mean), scores(rows, task, factor, Score::std)));
+                series.add(BarChart.Series.of(task, series.size(), scores(rows, task, Score::mean), scores(rows, task, Score::std)));
             }
             figure(new BarChart("Accuracy by task", "percent, with standard deviation over seeds", names, series, Double.NaN));
         }
         add("</section>\n");
     }
 
-    private static double[] scores(List<Row> rows, String task, double factor, ToDoubleFunction<Score> part) {
-        return rows.stream().mapToDouble(row -> row.scores().containsKey(task) ? part.applyAsDouble(row.scores().get(task)) * factor : Double.NaN).toArray();
+    private static double[] scores(List<Row> rows, String task, ToDoubleFunction<Score> part) {
+        return rows.stream().mapToDouble(row -> row.scores().containsKey(task) ? part.applyAsDouble(row.scores().get(task)) : Double.NaN).toArray();
     }
 
     /// The story in four numbers. "Recovered" is the share of the accuracy that the weakest model of the best model's width has lost.
@@ -188,17 +187,16 @@ public final class HtmlReport {
         }
         Row best = low.stream().max(Comparator.comparingDouble(Row::average)).orElseThrow();
         Row worst = low.stream().filter(row -> row.bits().equals(best.bits())).min(Comparator.comparingDouble(Row::average)).orElseThrow();
-        double factor = results.percentFactor();
         add("<div class=\"tiles\">");
-        tile("Full precision", decimal(full.get().average() * factor, 1), full.get().name());
+        tile("Full precision", decimal(full.get().average(), 1), full.get().name());
         if (worst != best) {
-            tile("Weakest at " + bits(worst), decimal(worst.average() * factor, 1), worst.name());
+            tile("Weakest at " + bits(worst), decimal(worst.average(), 1), worst.name());
         }
-        tile("Best at " + bits(best), decimal(best.average() * factor, 1), best.name());
+        tile("Best at " + bits(best), decimal(best.average(), 1), best.name());
         double lost = full.get().average() - worst.average();
         if (worst != best && lost > 0) {
             tile("Of the loss recovered", decimal((best.average() - worst.average()) / lost * 100, 0) + "<small> %</small>",
-                    signed((best.average() - full.get().average()) * factor) + " to full precision");
+                    signed((best.average() - full.get().average())) + " to full precision");
         }
         add("</div>\n");
     }
@@ -214,7 +212,6 @@ public final class HtmlReport {
 
     private void resultsTable(Results results) {
         Optional<Row> full = results.fullPrecision();
-        double factor = results.percentFactor();
         boolean nonReasoning = results.rows().stream().anyMatch(row -> !Double.isNaN(row.number("non_reasoning")));
         boolean seconds = results.rows().stream().anyMatch(row -> !Double.isNaN(row.number("seconds")));
         Row best = results.rows().stream().filter(row -> !(row.width() >= 16) && !Double.isNaN(row.average())).max(Comparator.comparingDouble(Row::average)).orElse(null);
@@ -227,12 +224,12 @@ public final class HtmlReport {
             add("<tr%s><th scope=\"row\">%s</th><td class=\"n\">%s</td>".formatted(cssClass, Html.escape(row.name()), Html.escape(row.bits())));
             for (String task : results.tasks()) {
                 Score score = row.scores().get(task);
-                add("<td class=\"n\">").add(score == null ? "–" : decimal(score.mean() * factor, 2)
-                        + (Double.isNaN(score.std()) ? "" : "<span class=\"std\"> ± " + decimal(score.std() * factor, 2) + "</span>")).add("</td>");
+                add("<td class=\"n\">").add(score == null ? "–" : decimal(score.mean(), 2)
+                        + (Double.isNaN(score.std()) ? "" : "<span class=\"std\"> ± " + decimal(score.std(), 2) + "</span>")).add("</td>");
             }
-            add("<td class=\"n average\">" + decimal(row.average() * factor, 2) + "</td>");
-            full.ifPresent(reference -> add("<td class=\"n delta\">" + (reference == row ? "" : signed((row.average() - reference.average()) * factor)) + "</td>"));
-            add(nonReasoning ? "<td class=\"n\">" + decimal(row.number("non_reasoning") * factor, 2) + "</td>" : "");
+            add("<td class=\"n average\">" + decimal(row.average(), 2) + "</td>");
+            full.ifPresent(reference -> add("<td class=\"n delta\">" + (reference == row ? "" : signed((row.average() - reference.average()))) + "</td>"));
+            add(nonReasoning ? "<td class=\"n\">" + decimal(row.number("non_reasoning"), 2) + "</td>" : "");
             add(seconds ? "<td class=\"n\">" + decimal(row.number("seconds"), 1) + "</td>" : "").add("</tr>\n");
         }
         add("</tbody></table></div>\n<p class=\"caption\">%s</p>\n".formatted(Html.escape(protocol(results, full.isPresent()))));

@@ -1,8 +1,5 @@
 package rqat.report;
 
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -16,7 +13,7 @@ import java.util.SequencedSet;
 import java.util.Set;
 import rqat.Failure;
 import rqat.io.AtomicFiles;
-import tools.jackson.core.JacksonException;
+import rqat.io.JsonFiles;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.DoubleNode;
@@ -25,10 +22,10 @@ import tools.jackson.databind.node.ObjectNode;
 /// What a run measured: `results.json`, one row for each model that was evaluated, in the order of the story.
 ///
 ///     {"rows": [{"name": "RTN + KD", "bits": 3,
-///                "scores": {"gsm8k": {"mean": 0.81, "std": 0.012, "problems": 1319, "seeds": 3}},
-///                "average": 0.81, "standard_error": 0.007, "non_reasoning": 0.62, "seconds": 41.5}]}
+///                "scores": {"gsm8k": {"mean": 81.2, "std": 1.2, "problems": 1319, "seeds": 3}},
+///                "average": 81.2, "standard_error": 0.7, "non_reasoning": 62.0, "seconds": 41.5}]}
 ///
-/// Scores are fractions of one; a file of percentages is understood too, see [#percentFactor]. Fields that are not listed here, of rows and
+/// Scores are in percent. Fields that are not listed here, of rows and
 /// beside `rows`, are kept on reading and writing.
 ///
 /// @param extra fields beside `rows`, such as a study's comparisons
@@ -108,7 +105,7 @@ public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
         }
     }
 
-    /// The score on one task.
+    /// The score on one task, in percent.
     ///
     /// @param mean     over seeds
     /// @param std      sample standard deviation over seeds, NaN when there was one seed
@@ -128,26 +125,11 @@ public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
         return rows.stream().filter(row -> row.width() >= FULL_PRECISION_BITS && !Double.isNaN(row.average())).findFirst();
     }
 
-    /// What to multiply scores by to show percentages: 100, or 1 when some score is above one, which makes the whole file percentages.
-    public double percentFactor() {
-        boolean percentages = rows.stream()
-                .anyMatch(row -> row.average() > 1 || row.scores().values().stream().anyMatch(score -> score.mean() > 1));
-        return percentages ? 1 : 100;
-    }
-
     /// Reads `results.json`.
     ///
     /// @throws Failure of kind BAD_FILE naming the field that is not as expected
     public static Results read(Path file) {
-        JsonNode tree;
-        try (InputStream in = Files.newInputStream(file)) {
-            tree = MAPPER.readTree(in);
-        } catch (IOException e) {
-            throw AtomicFiles.failure("read", file, e);
-        } catch (JacksonException e) {
-            throw Failure.badFile("%s is not JSON: %s; evaluate again to rewrite it".formatted(file, e.getOriginalMessage()), e);
-        }
-        var field = new Field(file, "results", tree);
+        var field = new Field(file, "results", JsonFiles.read(file));
         var rows = new ArrayList<Row>();
         for (Field row : field.child("rows").elements()) {
             var scores = new LinkedHashMap<String, Score>();
@@ -163,7 +145,7 @@ public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
             rows.add(new Row(row.child("name").text(), row.child("bits").text(), scores, Double.isNaN(average) ? Row.mean(scores) : average, extra));
         }
         var more = new LinkedHashMap<String, JsonNode>();
-        tree.properties().forEach(entry -> {
+        field.node().properties().forEach(entry -> {
             if (!entry.getKey().equals("rows")) {
                 more.put(entry.getKey(), entry.getValue());
             }

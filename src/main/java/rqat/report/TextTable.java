@@ -20,7 +20,6 @@ public final class TextTable {
     /// The table, one line for each row, each ended by a line feed. The first column is aligned to the left, numbers to the right.
     public static String of(Results results) {
         Optional<Row> reference = results.fullPrecision();
-        double factor = results.percentFactor();
         boolean other = results.rows().stream().anyMatch(row -> !Double.isNaN(row.number("non_reasoning")));
         var header = new ArrayList<>(List.of("model", "bits"));
         header.addAll(results.tasks());
@@ -34,24 +33,24 @@ public final class TextTable {
         for (Row row : results.rows()) {
             var line = new ArrayList<>(List.of(printable(row.name()), printable(row.bits())));
             for (String task : results.tasks()) {
-                line.add(score(row.scores().get(task), factor));
+                line.add(score(row.scores().get(task)));
             }
-            line.add(number("%.2f", row.average() * factor));
-            reference.ifPresent(full -> line.add(full == row ? "" : number("%+.2f", (row.average() - full.average()) * factor)));
+            line.add(number("%.2f", row.average()));
+            reference.ifPresent(full -> line.add(full == row ? "" : number("%+.2f", (row.average() - full.average()))));
             if (other) {
-                line.add(number("%.2f", row.number("non_reasoning") * factor));
+                line.add(number("%.2f", row.number("non_reasoning")));
             }
             cells.add(line);
         }
         return format(cells, 1);
     }
 
-    private static String score(@Nullable Score score, double factor) {
+    private static String score(@Nullable Score score) {
         if (score == null) {
             return UNKNOWN;
         }
-        String spread = Double.isNaN(score.std()) ? "" : String.format(Locale.ROOT, " ± %5.2f", score.std() * factor);
-        return number("%.2f", score.mean() * factor) + spread;
+        String spread = Double.isNaN(score.std()) ? "" : String.format(Locale.ROOT, " ± %5.2f", score.std());
+        return number("%.2f", score.mean()) + spread;
     }
 
     private static String number(String format, double value) {

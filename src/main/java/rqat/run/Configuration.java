@@ -71,8 +71,8 @@ public final class Configuration {
     private Configuration() {}
 
     /// A configuration ready for use: the record, the same as a tree (what a manifest stores and stages compare), and for each of the
-    /// tree's values its origin: `default`, `FILE:LINE:COLUMN` or `--set KEY=VALUE`.
-    public record Resolved<T>(T value, JsonNode tree, SortedMap<String, String> origins) {}
+    /// tree's values its origin: `default`, `FILE:LINE:COLUMN` or `--set KEY=VALUE`. `source` is the file, or `command line`.
+    public record Resolved<T>(T value, JsonNode tree, SortedMap<String, String> origins, String source) {}
 
     /// Defaults for a section that is absent (null) by default, for one more variant of a section, or for the elements of a list
     /// (`path` ending in `.*`). `path` is dotted: `quantize.weights`; several sections of one path are its variants, the first of which
@@ -129,7 +129,7 @@ public final class Configuration {
         JsonNode resolved = toTree(value);
         SortedMap<String, String> origins = new TreeMap<>();
         collectOrigins(resolved, tree, "", origins);
-        return new Resolved<>(value, resolved, origins);
+        return new Resolved<>(value, resolved, origins, source);
     }
 
     /// A configuration record as a tree, with the keys and values of the YAML file.

@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -24,13 +25,17 @@ public final class Manifest {
 
     /// Writes the manifest of a run.
     ///
+    /// @param command what the user typed, word by word
     /// @param configuration every value in force, and where it came from
     /// @param inputs by the name under which the configuration refers to it: its hash, see [#sha256]
     /// @param seeds by purpose
-    public static void write(Path file, Configuration.Resolved<?> configuration, Map<String, String> inputs, Map<String, Long> seeds) {
+    public static void write(Path file, List<String> command, Configuration.Resolved<?> configuration, Map<String, String> inputs,
+            Map<String, Long> seeds) {
         ObjectNode manifest = JsonNodeFactory.instance.objectNode();
         manifest.put("rqat", VERSION);
         manifest.put("started", Instant.now().toString());
+        command.forEach(manifest.putArray("command")::add);
+        manifest.put("recipe", configuration.source());
         ObjectNode machine = manifest.putObject("machine");
         machine.put("java", Runtime.version().toString());
         machine.put("vm", System.getProperty("java.vm.name"));

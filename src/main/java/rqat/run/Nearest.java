@@ -5,14 +5,14 @@ import java.util.Comparator;
 import java.util.Optional;
 
 /// "Did you mean": the known word closest to a misspelt one.
-final class Nearest {
+public final class Nearest {
 
     private static final int MAXIMUM_LENGTH = 100;
 
     private Nearest() {}
 
     /// The word at the smallest edit distance, if that is at most a third of its length.
-    static Optional<String> of(String misspelt, Collection<String> known) {
+    public static Optional<String> of(String misspelt, Collection<String> known) {
         if (misspelt.length() > MAXIMUM_LENGTH) {
             return Optional.empty();
         }

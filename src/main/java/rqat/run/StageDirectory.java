@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -56,13 +57,17 @@ public sealed interface StageDirectory {
     String FINISHED = "stage.json";
     String CHECKPOINTS = "checkpoints";
 
-    /// Finds out what is at `out`.
+    /// Finds out what is at `out`, whose last part must be a name: not empty, `.`, `..` or the root.
     ///
     /// @param configuration everything that the result depends on, see [Configuration#toTree]
     /// @param inputs by name: the hash of each input, see [Manifest#sha256]
     /// @throws Failure of kind USAGE if `out` or its unfinished work belongs to something else, with the keys that differ and what to do;
     /// of kind FAILED if another process is at work on it
     static StageDirectory open(Path out, String stage, JsonNode configuration, Map<String, String> inputs) {
+        Path name = out.getFileName();
+        if (name == null || Set.of("", ".", "..").contains(name.toString())) {
+            throw Failure.usage("cannot make the output directory %s; give a path that ends in a name of its own".formatted(Failure.quote(out.toString())));
+        }
         return open(out, identity(stage, configuration, inputs));
     }
 
@@ -282,6 +287,19 @@ public sealed interface StageDirectory {
             } catch (IOException e) {
                 throw AtomicFiles.failure("read", file, e);
             }
+        }
+
+        /// After a failure: removes the directory unless one of these subdirectories of it holds something that the next attempt goes on
+        /// from, which is any file that is not empty.
+        ///
+        /// @return whether it is gone
+        public boolean abandon(Collection<String> resumable) {
+            boolean useful = Manifest.files(partial).entrySet().stream()
+                    .anyMatch(file -> resumable.stream().anyMatch(name -> file.getKey().startsWith(name + "/")) && size(file.getValue()) > 0);
+            if (!useful) {
+                AtomicFiles.delete(partial);
+            }
+            return !useful;
         }
 
         @Override

@@ -1,5 +1,7 @@
 package rqat.tensor;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
@@ -10,6 +12,8 @@ import rqat.io.HostTensor;
 
 /// Between files and libtorch: [HostTensor] is what safetensors files hold, [Tensor] is what computes.
 public final class HostTensors {
+    private static final long MAXIMUM_ARRAY_BYTES = Integer.MAX_VALUE - 8;
+
     private HostTensors() {}
 
     /// A copy of `source` as a tensor of the same type and shape.
@@ -22,14 +26,19 @@ public final class HostTensors {
         return Scope.own(() -> toTensor(source).to(type));
     }
 
-    /// A copy of `tensor` in Java memory.
+    /// A copy of `tensor` that lives until nothing refers to it any more.
     public static HostTensor toHost(Tensor tensor) {
+        return toHost(tensor, MAXIMUM_ARRAY_BYTES);
+    }
+
+    /// @param largestArray bytes above which the copy is not a Java array, which ends at 2 GiB, but native memory
+    static HostTensor toHost(Tensor tensor, long largestArray) {
         return Scope.get(() -> {
             Tensor contiguous = tensor.detach().contiguous();
-            return HostTensor.ofBytes(
-                    dataType(contiguous.scalar_type()),
-                    Tensors.shape(contiguous),
-                    Tensors.bytes(contiguous).toArray(java.lang.foreign.ValueLayout.JAVA_BYTE));
+            MemorySegment source = Tensors.bytes(contiguous);
+            long size = source.byteSize();
+            MemorySegment copy = size <= largestArray ? MemorySegment.ofArray(new byte[(int) size]) : Arena.ofAuto().allocate(size);
+            return new HostTensor(dataType(contiguous.scalar_type()), Tensors.shape(contiguous), copy.copyFrom(source));
         });
     }
 

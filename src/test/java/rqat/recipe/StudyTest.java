@@ -51,7 +51,7 @@ class StudyTest {
     }
 
     private static Study.Outcome run(Path recipe, String... sets) {
-        return Study.run(recipe, List.of(sets), _ -> EMBEDDED, Progress.silent());
+        return Study.run(List.of(), recipe, List.of(sets), _ -> EMBEDDED, Progress.silent());
     }
 
     /// What is in a folder of the cache, and when it was made.
@@ -195,7 +195,7 @@ class StudyTest {
         Path recipe = recipe("plain", "", "  - rtn\n  - rtn+sft\n");
         Path output = folder.resolve("plain");
         var configuration = RunSettings.load(recipe, List.of());
-        Results results = Run.run(configuration, EMBEDDED, output, Progress.silent());
+        Results results = Run.run(List.of(), configuration, EMBEDDED, output, Progress.silent());
         assertThat(results.rows()).extracting(Results.Row::name).containsExactly("rtn", "rtn+sft");
         assertThat(output.resolve("stages/rtn/model.safetensors")).exists();
         assertThat(output.resolve("stages/rtn+sft/snapshots/step-00000002/model.safetensors")).exists();
@@ -206,6 +206,6 @@ class StudyTest {
                 .isNotEqualTo(AtomicFiles.sha256(output.resolve("stages/rtn+sft/model.safetensors")));
 
         var own = RunSettings.load(recipe("own", "", "  - {chain: rtn, set: {quantise: {bits: 3}}}\n"), List.of());
-        assertThatThrownBy(() -> Run.run(own, EMBEDDED, folder.resolve("own"), Progress.silent())).hasMessageContaining("rqat study");
+        assertThatThrownBy(() -> Run.run(List.of(), own, EMBEDDED, folder.resolve("own"), Progress.silent())).hasMessageContaining("rqat study");
     }
 }

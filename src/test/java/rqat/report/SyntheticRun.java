@@ -22,19 +22,19 @@ final class SyntheticRun {
 
     static Results results() {
         return new Results(List.of(
-                row("BF16", "16", 0.9123, 0.8420, 0.6310, 0.71, 58.2),
-                row("RTN W3G128", "3", 0.2110, 0.0875, 0.0140, 0.52, 55.0),
-                row("GPTQ W3G128", "3", 0.7340, 0.5610, 0.2790, 0.61, 55.3),
-                row("RTN + KD", "3", 0.8470, 0.7350, 0.4820, 0.66, 54.8),
-                row("RTN + KD + GRPO", "3", 0.8815, 0.7690, 0.5235, 0.66, 54.1),
-                row("RTN + GRPO without cold start", "3", 0.2230, 0.0910, 0.0150, 0.51, 61.9)));
+                row("BF16", "16", 91.23, 84.20, 63.10, 71.0, 58.2),
+                row("RTN W3G128", "3", 21.10, 8.75, 1.40, 52.0, 55.0),
+                row("GPTQ W3G128", "3", 73.40, 56.10, 27.90, 61.0, 55.3),
+                row("RTN + KD", "3", 84.70, 73.50, 48.20, 66.0, 54.8),
+                row("RTN + KD + GRPO", "3", 88.15, 76.90, 52.35, 66.0, 54.1),
+                row("RTN + GRPO without cold start", "3", 22.30, 9.10, 1.50, 51.0, 61.9)));
     }
 
     private static Row row(String name, String bits, double easy, double medium, double hard, double other, double seconds) {
         SequencedMap<String, Score> scores = new LinkedHashMap<>();
-        scores.put("easy", new Score(easy, 0.0061, 400, 3));
-        scores.put("medium", new Score(medium, 0.0112, 400, 3));
-        scores.put("hard", new Score(hard, 0.0158, 200, 3));
+        scores.put("easy", new Score(easy, 0.61, 400, 3));
+        scores.put("medium", new Score(medium, 1.12, 400, 3));
+        scores.put("hard", new Score(hard, 1.58, 200, 3));
         return Row.of(name, bits, scores).with("non_reasoning", other).with("seconds", seconds);
     }
 

@@ -26,9 +26,11 @@ class ManifestTest {
     void holdsAllThatARunDependsOn() {
         var resolved = Configuration.resolve(List.of("bits=3"), new Settings(4, 0.5), Settings.class);
         Path file = directory.resolve("manifest.json");
-        Manifest.write(file, resolved, Map.of("model", "ab12"), Map.of("data", 7L, "rollout", -1L));
+        Manifest.write(file, List.of("rqat", "run", "a recipe.yaml"), resolved, Map.of("model", "ab12"), Map.of("data", 7L, "rollout", -1L));
         JsonNode manifest = JsonFiles.read(file);
         assertThat(manifest.path("rqat").stringValue()).isEqualTo(Manifest.VERSION);
+        assertThat(manifest.path("command").toString()).isEqualTo("[\"rqat\",\"run\",\"a recipe.yaml\"]");
+        assertThat(manifest.path("recipe").stringValue()).isEqualTo("command line");
         assertThat(manifest.path("configuration").toString()).isEqualTo("{\"bits\":3,\"rate\":0.5}");
         assertThat(manifest.path("origins").toString()).isEqualTo("{\"bits\":\"--set bits=3\",\"rate\":\"default\"}");
         assertThat(manifest.path("inputs").toString()).isEqualTo("{\"model\":\"ab12\"}");
