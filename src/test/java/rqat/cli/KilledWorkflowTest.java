@@ -187,7 +187,7 @@ class KilledWorkflowTest {
             Path actual = killed.resolve(name);
             String file = expected.getFileName().toString();
             switch (file) {
-                case "manifest.json", "stage.json", "report.html", "events.jsonl" -> {}
+                case "manifest.json", "stage.json", "report.html", "events.jsonl", "time.json" -> {}
                 case "metrics.jsonl" -> assertThat(Metrics.read(actual)).as(name)
                         .extracting(Metrics.Row::step, Metrics.Row::values)
                         .isEqualTo(Metrics.read(expected).stream().map(row -> tuple(row.step(), row.values())).toList());
