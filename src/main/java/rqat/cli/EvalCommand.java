@@ -35,11 +35,23 @@ final class EvalCommand implements Callable<Integer> {
     @Parameters(paramLabel = "MODEL", description = "Model directory, or `embedded`.")
     private String model;
 
-    @Option(names = "--tasks", split = ",", paramLabel = "TASK", description = "Benchmarks: easy, medium, hard, choice.")
+    @Option(names = "--tasks", split = ",", paramLabel = "TASK", description = {
+        "Embedded tasks: easy, medium, hard, choice.",
+        "Published benchmarks: aime_120, aime_2024, aime_2025, math_500, gsm8k, gpqa_diamond, livecodebench_v4_v5, wikitext2, winogrande, hellaswag."
+    })
     private List<String> tasks = new ArrayList<>();
 
     @Option(names = "--seeds", paramLabel = "N", description = "Independent runs of every benchmark, with seeds 42, 43, ...")
     private @Nullable Integer seeds;
+
+    @Option(names = "--data", paramLabel = "DIR", description = "Folder of published data sets; else they are downloaded from the Hub.")
+    private @Nullable String data;
+
+    @Option(names = "--protocol", paramLabel = "NAME", description = "Published benchmarks: clean (default), or paper for figures that are compared with published ones.")
+    private @Nullable String protocol;
+
+    @Option(names = "--limit", paramLabel = "N", description = "Published benchmarks: the first N examples only.")
+    private @Nullable Integer limit;
 
     @Option(names = "--out", paramLabel = "DIR", description = "Where samples and scores go (default: runs/eval/NAME).")
     private @Nullable Path out;
@@ -57,6 +69,9 @@ final class EvalCommand implements Callable<Integer> {
             if (seeds < 1 || seeds > MAX_SEEDS) throw Failure.usage("--seeds is %d; expected 1 to %,d".formatted(seeds, MAX_SEEDS));
             sets.add("evaluate.seeds=" + LongStream.range(FIRST_SEED, FIRST_SEED + seeds).boxed().toList());
         }
+        if (data != null) sets.add("evaluate.published.data=" + JsonMapper.shared().writeValueAsString(data));
+        if (protocol != null) sets.add("evaluate.published.protocol=" + protocol);
+        if (limit != null) sets.add("evaluate.published.limit=" + limit);
         RunSettings settings = Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class).value();
         Torch.compute(settings.compute());
         Path directory = Models.directory(model);
@@ -77,12 +92,20 @@ final class EvalCommand implements Callable<Integer> {
     private static String table(List<TaskResult> results) {
         var text = new StringBuilder();
         for (TaskResult result : results) {
+            if (result.perplexity() != null) {
+                text.append(String.format(
+                        Locale.ROOT, "%-10s perplexity %.3f   %d windows, %.0f tokens each%n", result.task(), result.perplexity(), result.examples(), result.meanTokens()));
+                continue;
+            }
+            double[] confidence = result.confidence();
             text.append(String.format(
                     Locale.ROOT,
-                    "%-10s %5.1f %%  ± %.1f   %d problems x %d seeds, %.1f %% truncated, %.1f %% without an answer, %.0f tokens%n",
+                    "%-10s %5.1f %%  ± %.1f  [%.1f, %.1f]   %d problems x %d seeds, %.1f %% truncated, %.1f %% without an answer, %.0f tokens%n",
                     result.task(),
                     100 * result.accuracy(),
                     result.deviation() == null ? 0.0 : 100 * result.deviation(),
+                    100 * confidence[0],
+                    100 * confidence[1],
                     result.examples(),
                     result.accuracies().size(),
                     100 * result.truncated(),

@@ -5,6 +5,7 @@ import java.util.List;
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
 import rqat.data.Exercise;
+import rqat.verify.ReferenceVerifier;
 
 /// Problems of the American Invitational Mathematics Examination; answers are the integers 0 to 999.
 final class Aime {
@@ -18,15 +19,15 @@ final class Aime {
     static Task of120(DataSource data, Protocol protocol) {
         var problems = new ArrayList<>(problems(data, YEARS_2022_TO_2024, "2022-2024/"));
         problems.addAll(problems(data, YEAR_2025, "2025/"));
-        return new Task.Answering("aime_120", problems, MathTasks.verifier(protocol));
+        return new Task.Answering("aime_120", problems, MathTasks.verifier(protocol, new ReferenceVerifier.Plain(true)));
     }
 
     static Task of2024(DataSource data, Protocol protocol) {
-        return new Task.Answering("aime_2024", problems(data, YEAR_2024, ""), MathTasks.verifier(protocol));
+        return new Task.Answering("aime_2024", problems(data, YEAR_2024, ""), MathTasks.verifier(protocol, new ReferenceVerifier.Plain(true)));
     }
 
     static Task of2025(DataSource data, Protocol protocol) {
-        return new Task.Answering("aime_2025", problems(data, YEAR_2025, ""), MathTasks.verifier(protocol));
+        return new Task.Answering("aime_2025", problems(data, YEAR_2025, ""), MathTasks.verifier(protocol, new ReferenceVerifier.Plain(true)));
     }
 
     private static List<Task.Problem> problems(DataSource data, Publication publication, String prefix) {

@@ -1,14 +1,19 @@
 package rqat.eval;
 
 import java.util.List;
+import java.util.stream.Stream;
 import rqat.Failure;
 import rqat.data.DataSource;
 
 /// The published benchmarks of the paper, each a class of its own.
 public final class Benchmarks {
-    /// All of them: those that take reasoning first.
-    public static final List<String> NAMES = List.of(
-            "aime_120", "aime_2024", "aime_2025", "math_500", "gsm8k", "gpqa_diamond", "livecodebench_v4_v5", "wikitext2", "winogrande", "hellaswag");
+    /// Those that take reasoning: an answer is sampled and judged.
+    public static final List<String> REASONING =
+            List.of("aime_120", "aime_2024", "aime_2025", "math_500", "gsm8k", "gpqa_diamond", "livecodebench_v4_v5");
+
+    /// All of them.
+    public static final List<String> NAMES =
+            Stream.concat(REASONING.stream(), Stream.of("wikitext2", "winogrande", "hellaswag")).toList();
 
     private Benchmarks() {}
 
@@ -25,7 +30,7 @@ public final class Benchmarks {
             case "math_500" -> Math500.of(data, protocol);
             case "gsm8k" -> Gsm8k.of(data, protocol);
             case "gpqa_diamond" -> GpqaDiamond.of(data, protocol);
-            case "livecodebench_v4_v5" -> throw Failure.usage("livecodebench_v4_v5 needs a program verifier");
+            case "livecodebench_v4_v5" -> LiveCodeBench.of(data, protocol);
             case "wikitext2" -> WikiText2.of(data);
             case "winogrande" -> Winogrande.of(data);
             case "hellaswag" -> HellaSwag.of(data);

@@ -161,7 +161,12 @@ public final class Evaluation {
                     return unanswered(task, seed, problem.id(), tokenizer.decode(prompts.get(i)), problem.gold());
                 })
                 .toList();
-        return resumed(task, "seed-" + seed, expected, (missing, done) -> {
+        int longest = Math.min(settings.tokens, settings.context) - 1;
+        return resumed(task, "seed-" + seed, expected, (wanted, done) -> {
+            List<Integer> missing = wanted.stream().filter(i -> prompts.get(i).length <= longest).toList();
+            // A prompt that leaves no room for an answer counts as an answer cut at its limit.
+            wanted.stream().filter(i -> prompts.get(i).length > longest)
+                    .forEach(i -> done.accept(i, scored(task, expected.get(i), new Completion(new int[0], new float[0], StopReason.LENGTH))));
             List<Request> requests = missing.stream()
                     .map(i -> new Request(prompts.get(i), sampleSeed(seed, task.name(), task.problems().get(i).id()), settings.tokens))
                     .toList();

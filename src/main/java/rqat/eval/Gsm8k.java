@@ -2,6 +2,7 @@ package rqat.eval;
 
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
+import rqat.verify.ReferenceVerifier;
 
 /// 1,319 word problems of school mathematics (Cobbe et al. 2021).
 final class Gsm8k {
@@ -15,6 +16,6 @@ final class Gsm8k {
                 MathTasks.exercises(data, PUBLICATION).stream()
                         .map(exercise -> MathTasks.problem(exercise.id(), exercise, exercise.answer()))
                         .toList(),
-                MathTasks.verifier(protocol));
+                MathTasks.verifier(protocol, new ReferenceVerifier.Plain(true)));
     }
 }

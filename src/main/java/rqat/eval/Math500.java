@@ -3,6 +3,7 @@ package rqat.eval;
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
 import rqat.data.Exercise;
+import rqat.verify.ReferenceVerifier;
 
 /// 500 problems of the MATH test set (Lightman et al. 2023).
 final class Math500 {
@@ -17,7 +18,7 @@ final class Math500 {
                 MathTasks.exercises(data, PUBLICATION).stream()
                         .map(exercise -> MathTasks.problem(exercise.id(), exercise, gold(exercise, protocol)))
                         .toList(),
-                MathTasks.verifier(protocol));
+                MathTasks.verifier(protocol, new ReferenceVerifier.Latex(55, true, true)));
     }
 
     private static String gold(Exercise exercise, Protocol protocol) {

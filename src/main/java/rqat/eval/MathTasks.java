@@ -3,13 +3,15 @@ package rqat.eval;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import rqat.Failure;
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
 import rqat.data.Exercise;
 import rqat.data.Row;
 import rqat.verify.Gold;
 import rqat.verify.MathVerifier;
-import rqat.Failure;
+import rqat.verify.ReferenceVerifier;
+import rqat.verify.Verifier;
 
 /// What the benchmarks of mathematics have in common: the paper's prompt and the verifier.
 final class MathTasks {
@@ -22,8 +24,13 @@ final class MathTasks {
         return Prompt.Conversation.user(problem + INSTRUCTION);
     }
 
-    static MathVerifier verifier(Protocol protocol) {
-        return new MathVerifier(protocol == Protocol.PAPER ? MathVerifier.Scope.WHOLE : MathVerifier.Scope.AUTO);
+    /// @param gold what the paper's evaluation looks for in the reference answers of a benchmark
+    static Verifier verifier(Protocol protocol, ReferenceVerifier.Target gold) {
+        return switch (protocol) {
+            case CLEAN -> new MathVerifier();
+            case PAPER -> new ReferenceVerifier(
+                    List.of(gold), List.of(new ReferenceVerifier.Plain(true), new ReferenceVerifier.Latex(0, true, true)), 5, true, false);
+        };
     }
 
     static List<Exercise> exercises(DataSource data, Publication publication) {

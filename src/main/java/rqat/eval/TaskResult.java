@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -115,6 +116,11 @@ public record TaskResult(
     public static TaskResult pooled(List<TaskResult> repetitions) {
         TaskResult first = repetitions.getFirst();
         if (repetitions.size() == 1) return first;
+        if (first.perplexity != null) {
+            double logarithm = mean(repetitions.stream().mapToDouble(one -> Math.log(Objects.requireNonNull(one.perplexity))).toArray());
+            return new TaskResult(
+                    first.task, first.examples, List.of(), Double.NaN, null, null, 0, 0, first.meanTokens, Map.of(), List.of(), Math.exp(logarithm));
+        }
         List<List<Boolean>> right = repetitions.stream().flatMap(one -> one.right.stream()).toList();
         double[] perSeed = repetitions.stream().flatMap(one -> one.accuracies.stream()).mapToDouble(Double::doubleValue).toArray();
         double[] perExample = IntStream.range(0, first.examples)

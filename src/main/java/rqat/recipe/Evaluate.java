@@ -4,10 +4,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
+import rqat.eval.Benchmarks;
 import rqat.eval.EmbeddedTasks;
 import rqat.eval.Evaluation;
+import rqat.eval.Protocol;
 import rqat.eval.Task;
 import rqat.eval.TaskResult;
 import rqat.generate.LocalGenerator;
@@ -15,6 +19,7 @@ import rqat.generate.LocalScorer;
 import rqat.generate.Sampling;
 import rqat.quant.LoadedModel;
 import rqat.run.Progress;
+import rqat.text.ChatTemplate;
 import rqat.text.Tokenizer;
 
 /// Benchmarks of a model: every problem sampled once per seed, judged by the task's verifier; choices by log-likelihood.
@@ -23,24 +28,42 @@ public final class Evaluate {
 
     private Evaluate() {}
 
-    /// @param tasks        names of embedded tasks
-    /// @param problems     per task
+    /// @param tasks        names of embedded tasks, or of published benchmarks
+    /// @param problems     per embedded task
     /// @param seeds        one run of the benchmark each
     /// @param temperature  paper: 0.6
     /// @param topP         paper: 0.95
-    /// @param maxNewTokens longest completion
+    /// @param maxNewTokens longest completion of an embedded task
     /// @param batch        sequences that are sampled together
+    /// @param published    what published benchmarks need besides
     public record Settings(
-            List<String> tasks, int problems, List<Long> seeds, double temperature, double topP, int maxNewTokens, int batch) {
+            List<String> tasks,
+            int problems,
+            List<Long> seeds,
+            double temperature,
+            double topP,
+            int maxNewTokens,
+            int batch,
+            PublishedSettings published) {
         /// The paper's sampling on the embedded tasks.
-        public static final Settings DEFAULT =
-                new Settings(EmbeddedTasks.NAMES, 200, List.of(42L, 43L, 44L), 0.6, 0.95, 112, 128);
+        public static final Settings DEFAULT = new Settings(
+                EmbeddedTasks.NAMES, 200, List.of(42L, 43L, 44L), 0.6, 0.95, 112, 128, new PublishedSettings("hub", Protocol.CLEAN, 0, 32_768));
 
         /// Checks the ranges.
         public Settings {
             tasks = List.copyOf(tasks);
+            for (String task : tasks) {
+                Optimisation.require(
+                        EmbeddedTasks.NAMES.contains(task) || Benchmarks.NAMES.contains(task),
+                        "task",
+                        task,
+                        "one of %s, %s".formatted(EmbeddedTasks.NAMES, Benchmarks.NAMES));
+            }
+            Optimisation.require(!tasks.isEmpty(), "tasks", tasks, "at least one");
+            // They are sampled with different limits.
             Optimisation.require(
-                    !tasks.isEmpty() && EmbeddedTasks.NAMES.containsAll(tasks), "tasks", tasks, "at least one of " + EmbeddedTasks.NAMES);
+                    tasks.stream().noneMatch(WordProblems.TASKS::contains) || tasks.stream().noneMatch(Benchmarks.REASONING::contains),
+                    "tasks", tasks, "either embedded tasks or published benchmarks; evaluate them apart");
             seeds = List.copyOf(seeds);
             Optimisation.require(problems >= 1, "problems", problems, "1 or more");
             Optimisation.require(batch >= 1, "batch", batch, "1 or more");
@@ -59,9 +82,21 @@ public final class Evaluate {
     /// @param directory with samples and scores
     record Answer(Path directory, List<TaskResult> results) {}
 
+    /// @param data     directory with a folder for each data set, or `hub` to download what is needed
+    /// @param protocol how benchmarks are put and judged
+    /// @param limit    examples of each at most, the first; 0 for all
+    /// @param tokens   prompt and completion together at most; paper: 32,768
+    public record PublishedSettings(String data, Protocol protocol, int limit, int tokens) {
+        /// Checks the ranges.
+        public PublishedSettings {
+            Optimisation.require(limit >= 0, "limit", limit, "0 or more");
+            Optimisation.require(tokens >= 2, "tokens", tokens, "2 or more");
+        }
+    }
+
     /// Whether a task takes reasoning: its scores make the average of a row.
     public static boolean reasons(String task) {
-        return WordProblems.TASKS.contains(task);
+        return WordProblems.TASKS.contains(task) || Benchmarks.REASONING.contains(task);
     }
 
     /// Evaluates `model`, writing samples and scores into `out`; what an interrupted evaluation completed is not sampled again.
@@ -81,14 +116,25 @@ public final class Evaluate {
     private static List<TaskResult> evaluate(Session session, Settings settings, Path model, Path directory, Progress progress) {
         Tokenizer tokenizer = Tokenizer.load(model);
         var tasks = new ArrayList<Task>();
-        for (String name : settings.tasks()) tasks.add(EmbeddedTasks.of(name, Split.TEST, settings.problems()));
+        PublishedSettings published = settings.published();
+        for (String name : settings.tasks()) {
+            tasks.add(EmbeddedTasks.NAMES.contains(name)
+                    ? EmbeddedTasks.of(name, Split.TEST, settings.problems())
+                    : Benchmarks.of(name, Data.source(published.data(), progress), published.protocol(), published.limit()));
+        }
+        boolean limited = settings.tasks().stream().anyMatch(Benchmarks.REASONING::contains);
+        // Embedded tasks spell their prompts out.
+        ChatTemplate template = limited ? ChatTemplate.load(model) : null;
+        int tokens = limited ? published.tokens() : Integer.MAX_VALUE;
         try (LoadedModel loaded = LoadedModel.open(model, session.compute().type())) {
-            var sampling = new Sampling(settings.temperature(), settings.topP(), 0, settings.maxNewTokens(), tokenizer.stopIds());
+            var sampling = new Sampling(settings.temperature(), settings.topP(), 0, limited ? tokens : settings.maxNewTokens(), tokenizer.stopIds());
             return new Evaluation(
                             LocalGenerator.within(loaded.decoder(), settings.batch(), session.cacheGib()),
                             new LocalScorer(loaded.decoder(), SCORED_TOKENS),
                             tokenizer,
-                            new Evaluation.Settings(settings.seeds(), sampling),
+                            conversation -> Objects.requireNonNull(template).render(conversation.messages(), true, Map.of()),
+                            new Evaluation.Settings(
+                                    settings.seeds(), sampling, tokens, loaded.decoder().config().maxPositions(), published.protocol() == Protocol.PAPER),
                             directory,
                             progress)
                     .run(tasks);

@@ -97,14 +97,16 @@ public final class Run {
         var scores = new LinkedHashMap<String, Results.Score>();
         var unreasoned = JsonNodeFactory.instance.objectNode();
         double variance = 0;
+        var perplexities = JsonNodeFactory.instance.objectNode();
         for (int t = 0; t < repetitions.getFirst().size(); t++) {
             TaskResult result = pooled(repetitions, t);
+            if (result.perplexity() != null) perplexities.put(result.task(), result.perplexity());
             double deviation = result.deviation() == null ? Double.NaN : 100 * result.deviation();
             int seeds = result.accuracies().size();
             if (Evaluate.reasons(result.task())) {
                 scores.put(result.task(), new Results.Score(100 * result.accuracy(), deviation, result.examples(), seeds));
                 if (result.standardError() != null) variance += Math.pow(100 * result.standardError(), 2);
-            } else {
+            } else if (result.perplexity() == null) {
                 unreasoned.putObject(result.task())
                         .put("mean", 100 * result.accuracy())
                         .put("problems", result.examples())
@@ -119,6 +121,7 @@ public final class Run {
             extra.put("non_reasoning", DoubleNode.valueOf(mean));
             extra.put("non_reasoning_scores", unreasoned);
         }
+        if (!perplexities.isEmpty()) extra.put("perplexity", perplexities);
         return new Results.Row(made.name(), made.bits(), made.scores(), made.average(), extra);
     }
 

@@ -195,6 +195,28 @@ class EvaluationTest {
     }
 
     @Test
+    void aPromptThatLeavesNoRoomIsCutAndNotAsked() {
+        var task = new Answering(
+                "a",
+                List.of(
+                        new Task.Problem("1", new Prompt.Text("question 1<|im_end|>"), "1"),
+                        new Task.Problem("2", new Prompt.Text("question 2" + " ".repeat(40) + "<|im_end|>"), "2")),
+                new MathVerifier());
+        var limits = new ArrayList<Integer>();
+        Generator counted = (requests, sampling, listener) -> {
+            requests.forEach(request -> limits.add(request.limit()));
+            return coin(1).generate(requests, sampling, listener);
+        };
+        TaskResult result = new Evaluation(
+                        counted, null, tokenizer, TEMPLATE, new Evaluation.Settings(List.of(1L), SAMPLING, 30, 40, false), directory, Progress.silent())
+                .run(List.of(task))
+                .getFirst();
+        assertThat(limits).containsExactly(30);
+        assertThat(samples("a.seed-1")).extracting(Sample::reason).containsExactly(Reason.MATCH, Reason.TRUNCATED);
+        assertThat(result.truncated()).isEqualTo(0.5);
+    }
+
+    @Test
     void passAtKIsTheShareOfDrawsWithARightSample() {
         // c right of 5 samples for 4 problems
         int[] right = {0, 1, 3, 5};
@@ -310,7 +332,7 @@ class EvaluationTest {
         assertThat(result.unextracted()).isEqualTo(0.4);
         assertThat(result.truncated()).isEqualTo(0.4);
         assertThat(result.reasons()).isEqualTo(Map.of(
-                Reason.MATCH, 1L, Reason.MISMATCH, 0L, Reason.NO_ANSWER, 1L, Reason.UNPARSABLE, 1L, Reason.TIMEOUT, 1L, Reason.TRUNCATED, 1L));
+                Reason.MATCH, 1L, Reason.MISMATCH, 0L, Reason.NO_ANSWER, 1L, Reason.UNPARSABLE, 1L, Reason.TIMEOUT, 1L, Reason.PROGRAM_ERROR, 0L, Reason.TRUNCATED, 1L));
     }
 
     @Test

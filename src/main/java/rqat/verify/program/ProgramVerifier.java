@@ -61,7 +61,11 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
 
     @Override
     public Verdict verify(String completion, boolean truncated, String gold) {
-        ProgramTests tests = ProgramTests.parse(gold);
+        return verify(completion, truncated, ProgramTests.parse(gold));
+    }
+
+    /// As [#verify(String, boolean, String)] with tests that were read before.
+    public Verdict verify(String completion, boolean truncated, ProgramTests tests) {
         String code = code(completion);
         if (code.isBlank()) return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
         return new Verdict(run(code, tests).reason(), code);
