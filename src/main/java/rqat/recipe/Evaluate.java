@@ -73,7 +73,7 @@ public final class Evaluate {
 
         /// The same sampling of other questions.
         Settings of(List<String> otherTasks, int otherProblems, List<Long> otherSeeds) {
-            return new Settings(otherTasks, otherProblems, otherSeeds, temperature, topP, maxNewTokens, batch);
+            return new Settings(otherTasks, otherProblems, otherSeeds, temperature, topP, maxNewTokens, batch, published);
         }
     }
 
