@@ -32,13 +32,14 @@ public final class Distill {
     }
 
     /// @param tasks        of the training problems, mixed in equal parts
+    /// @param texts        which part of them is read
     /// @param problems     size of the training set
     /// @param batch        sequences per optimiser step
     /// @param loss         what is minimised
     /// @param temperature  of both distributions
     /// @param optimisation how the weights move
     public record Settings(
-            List<String> tasks, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) implements StageSettings {
+            List<String> tasks, Texts texts, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) implements StageSettings {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -53,7 +54,7 @@ public final class Distill {
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path teacher, Path out) {
         return session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
-            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
+            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), settings.texts(), session.seed());
             try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().type())) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
                         new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),

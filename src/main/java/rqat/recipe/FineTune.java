@@ -13,10 +13,11 @@ public final class FineTune {
     private FineTune() {}
 
     /// @param tasks        of the training problems, mixed in equal parts
+    /// @param texts        which part of them is read
     /// @param problems     size of the training set
     /// @param batch        sequences per optimiser step
     /// @param optimisation how the weights move
-    public record Settings(List<String> tasks, int problems, int batch, Optimisation optimisation) implements StageSettings {
+    public record Settings(List<String> tasks, Texts texts, int problems, int batch, Optimisation optimisation) implements StageSettings {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -30,7 +31,7 @@ public final class FineTune {
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path out) {
         return session.produce("sft", settings, Session.inputs("model", model), out, work -> {
-            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed());
+            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), settings.texts(), session.seed());
             TrainingRun.run(work, settings.optimisation(), model, student -> new SftObjective(
                     new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),
                     settings.optimisation().microBatch(),

@@ -18,7 +18,8 @@ public final class Quantize {
     /// @param method      with its options
     /// @param calibration how many worked problems of the calibration split a method with calibration sees
     /// @param tasks       of the calibration problems
-    public record Settings(Method method, int calibration, List<String> tasks) implements StageSettings {
+    /// @param texts       which part of them is read
+    public record Settings(Method method, int calibration, List<String> tasks, Texts texts) implements StageSettings {
         /// Checks the count.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -40,7 +41,7 @@ public final class Quantize {
             int[][] windows =
                     switch (settings.method()) {
                         case Method.RoundToNearest _ -> new int[0][];
-                        case Method.Gptq _, Method.Awq _, Method.QuaRot _ -> new WordProblemTexts(Tokenizer.load(model), settings.tasks(), session.seed())
+                        case Method.Gptq _, Method.Awq _, Method.QuaRot _ -> new WordProblemTexts(Tokenizer.load(model), settings.tasks(), settings.texts(), session.seed())
                                 .calibration(settings.calibration());
                     };
             try (QuantisedModel source = QuantisedModel.load(model);

@@ -60,9 +60,9 @@ public record RunSettings(
             Torch.Compute.FLOAT32,
             4,
             Stream.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo").map(Row::of).toList(),
-            new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
-            new FineTune.Settings(TASKS, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
-            new Distill.Settings(TASKS, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
+            new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, Texts.WORKED, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
+            new FineTune.Settings(TASKS, Texts.WORKED, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
+            new Distill.Settings(TASKS, Texts.WORKED, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
             new Reinforce.Settings(
                     TASKS,
                     20_000,
@@ -85,10 +85,11 @@ public record RunSettings(
     /// @param scaleType   dtype of the stored scales
     /// @param calibration worked problems that GPTQ sees
     /// @param tasks       of the calibration problems
+    /// @param texts       which part of them is read
     /// @param rtn         round to nearest
     /// @param gptq        GPTQ
     public record QuantiseSettings(
-            int bits, int groupSize, ScaleType scaleType, int calibration, List<String> tasks, RtnSettings rtn, GptqSettings gptq) {
+            int bits, int groupSize, ScaleType scaleType, int calibration, List<String> tasks, Texts texts, RtnSettings rtn, GptqSettings gptq) {
 
         /// Checks both methods, whichever the rows use.
         public QuantiseSettings {
@@ -100,7 +101,7 @@ public record RunSettings(
 
         /// The stage of this method.
         public Quantize.Settings of(Chain.Step step) {
-            return new Quantize.Settings(method(step, bits, groupSize, scaleType, rtn, gptq), calibration, tasks);
+            return new Quantize.Settings(method(step, bits, groupSize, scaleType, rtn, gptq), calibration, tasks, texts);
         }
 
         private static Method method(

@@ -8,14 +8,25 @@ import rqat.data.TokenSequence;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Problem;
 import rqat.data.WordProblems.Split;
+import rqat.run.RandomStream;
+import rqat.run.Seeds;
 import rqat.text.Tokenizer;
 
 /// The embedded word problems as the stages need them: token sequences to train on, windows to calibrate on, problems to reward.
 ///
 /// @param tokenizer of the model
 /// @param tasks     difficulties, mixed in equal parts
+/// @param texts     which part of them training and calibration read
 /// @param seed      of the draw
-record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, long seed) {
+record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, long seed) {
+
+    /// Length of a random text in tokens, about that of a worked problem.
+    private static final int RANDOM_LENGTH = 96;
+
+    /// Worked problems.
+    WordProblemTexts(Tokenizer tokenizer, List<String> tasks, long seed) {
+        this(tokenizer, tasks, Texts.WORKED, seed);
+    }
 
     /// `tasks`, if there are such difficulties.
     static List<String> checked(List<String> tasks) {
@@ -24,9 +35,9 @@ record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, long seed) {
         return List.copyOf(tasks);
     }
 
-    /// `count` worked problems of the training split; the loss counts the assistant's answer only.
+    /// `count` texts of the training split. Of worked problems the loss counts the assistant's answer only, of other texts everything.
     List<TokenSequence> training(int count) {
-        return draw(Split.TRAIN, count).stream().map(problem -> sequence(tokenizer, problem, false)).toList();
+        return read(Split.TRAIN, count);
     }
 
     /// Worked problems, every second with its question in the loss too, so that a model also learns the language.
@@ -36,11 +47,28 @@ record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, long seed) {
                 .toList();
     }
 
-    /// `count` worked problems of the calibration split, whole.
+    /// `count` texts of the calibration split, whole.
     int[][] calibration(int count) {
-        return draw(Split.CALIBRATION, count).stream()
-                .map(problem -> sequence(tokenizer, problem, false).ids())
-                .toArray(int[][]::new);
+        return read(Split.CALIBRATION, count).stream().map(TokenSequence::ids).toArray(int[][]::new);
+    }
+
+    private List<TokenSequence> read(Split split, int count) {
+        return switch (texts) {
+            case WORKED -> draw(split, count).stream().map(problem -> sequence(tokenizer, problem, false)).toList();
+            case QUESTIONS -> draw(split, count).stream().map(problem -> whole(tokenizer.encode(problem.prompt()))).toList();
+            case RANDOM -> {
+                var random = new RandomStream(Seeds.mix(seed, Seeds.ofString("random texts"), split.ordinal()));
+                yield IntStream.range(0, count)
+                        .mapToObj(_ -> whole(IntStream.range(0, RANDOM_LENGTH).map(_ -> random.nextInt(tokenizer.size())).toArray()))
+                        .toList();
+            }
+        };
+    }
+
+    private static TokenSequence whole(int[] ids) {
+        boolean[] inLoss = new boolean[ids.length];
+        Arrays.fill(inLoss, true);
+        return new TokenSequence(ids, inLoss);
     }
 
     /// `count` problems of a split with the prompt as the model sees it.
