@@ -24,6 +24,10 @@ public record Chain(List<Step> steps) {
         RTN,
         /// Column by column with second-order compensation.
         GPTQ,
+        /// Input channels scaled by the size of their activations.
+        AWQ,
+        /// Rotated weights; activations, keys and values quantised too.
+        QUAROT,
         /// Supervised fine-tuning.
         SFT,
         /// Knowledge distillation from the full-precision model.
@@ -33,7 +37,10 @@ public record Chain(List<Step> steps) {
 
         /// Whether this step makes a quantised model of a full-precision one.
         public boolean quantises() {
-            return this == RTN || this == GPTQ;
+            return switch (this) {
+                case RTN, GPTQ, AWQ, QUAROT -> true;
+                case SFT, KD, GRPO -> false;
+            };
         }
 
         @Override
@@ -47,10 +54,17 @@ public record Chain(List<Step> steps) {
         steps = List.copyOf(steps);
         for (int i = 0; i < steps.size(); i++) {
             if (steps.get(i).quantises() != (i == 0)) {
-                throw new IllegalArgumentException("row `%s`: expected rtn or gptq first and only there, then any of sft, kd, grpo"
-                        .formatted(name(steps)));
+                throw new IllegalArgumentException("row `%s`: expected one of %s first and only there, then any of %s"
+                        .formatted(name(steps), names(true), names(false)));
             }
         }
+    }
+
+    private static String names(boolean quantising) {
+        return Arrays.stream(Step.values())
+                .filter(step -> step.quantises() == quantising)
+                .map(Step::toString)
+                .collect(Collectors.joining(", "));
     }
 
     /// Reads a row's name.

@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.stream.Stream;
 import rqat.data.WordProblems;
+import rqat.quant.ActivationSpec;
 import rqat.quant.ClipSearch;
 import rqat.quant.GridSpec;
 import rqat.quant.Method;
@@ -60,7 +61,16 @@ public record RunSettings(
             Torch.Compute.FLOAT32,
             4,
             Stream.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo").map(Row::of).toList(),
-            new QuantiseSettings(2, 128, ScaleType.BFLOAT16, 256, TASKS, Texts.WORKED, new RtnSettings(true, ClipSearch.NONE), new GptqSettings(false, ClipSearch.MSE, true, 0.01)),
+            new QuantiseSettings(
+                    2,
+                    128,
+                    ScaleType.BFLOAT16,
+                    256,
+                    TASKS,
+                    Texts.WORKED,
+                    new RtnSettings(true, ClipSearch.NONE),
+                    new GptqSettings(false, ClipSearch.MSE, true, 0.01),
+                    QuaRotSettings.DEFAULT),
             new FineTune.Settings(TASKS, Texts.WORKED, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
             new Distill.Settings(TASKS, Texts.WORKED, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
             new Reinforce.Settings(
@@ -80,32 +90,47 @@ public record RunSettings(
             Evaluate.Settings.DEFAULT,
             StudySettings.DEFAULT);
 
-    /// @param bits        2 to 8
+    /// @param bits        of the weights, 2 to 8; quarot has its own
     /// @param groupSize   columns that share a scale; 0 for whole rows
     /// @param scaleType   dtype of the stored scales
-    /// @param calibration worked problems that GPTQ sees
+    /// @param calibration worked problems that a method with calibration sees
     /// @param tasks       of the calibration problems
     /// @param texts       which part of them is read
     /// @param rtn         round to nearest
     /// @param gptq        GPTQ
+    /// @param quarot      QuaRot
     public record QuantiseSettings(
-            int bits, int groupSize, ScaleType scaleType, int calibration, List<String> tasks, Texts texts, RtnSettings rtn, GptqSettings gptq) {
+            int bits,
+            int groupSize,
+            ScaleType scaleType,
+            int calibration,
+            List<String> tasks,
+            Texts texts,
+            RtnSettings rtn,
+            GptqSettings gptq,
+            QuaRotSettings quarot) {
 
-        /// Checks both methods, whichever the rows use.
+        /// Checks all methods, whichever the rows use.
         public QuantiseSettings {
             tasks = WordProblemTexts.checked(tasks);
             Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
-            method(Chain.Step.RTN, bits, groupSize, scaleType, rtn, gptq);
-            method(Chain.Step.GPTQ, bits, groupSize, scaleType, rtn, gptq);
+            for (Chain.Step step : Chain.Step.values()) {
+                if (step.quantises()) method(step, bits, groupSize, scaleType, rtn, gptq, quarot);
+            }
         }
 
         /// The stage of this method.
         public Quantize.Settings of(Chain.Step step) {
-            return new Quantize.Settings(method(step, bits, groupSize, scaleType, rtn, gptq), calibration, tasks, texts);
+            return of(method(step, bits, groupSize, scaleType, rtn, gptq, quarot));
+        }
+
+        /// The stage of a method with options of its own, such as a [Presets#method].
+        public Quantize.Settings of(Method method) {
+            return new Quantize.Settings(method, calibration, tasks, texts);
         }
 
         private static Method method(
-                Chain.Step step, int bits, int groupSize, ScaleType scaleType, RtnSettings rtn, GptqSettings gptq) {
+                Chain.Step step, int bits, int groupSize, ScaleType scaleType, RtnSettings rtn, GptqSettings gptq, QuaRotSettings quarot) {
             return switch (step) {
                 case RTN -> new Method.RoundToNearest(new GridSpec(bits, groupSize, rtn.symmetric, scaleType), rtn.clipSearch);
                 case GPTQ -> new Method.Gptq(
@@ -114,6 +139,8 @@ public record RunSettings(
                         gptq.activationOrder,
                         gptq.activationOrder,
                         gptq.damping);
+                case AWQ -> new Method.Awq(new GridSpec(bits, groupSize, false, scaleType));
+                case QUAROT -> quarot.method(scaleType);
                 case SFT, KD, GRPO -> throw new IllegalArgumentException(step + " does not quantise");
             };
         }
@@ -128,6 +155,38 @@ public record RunSettings(
     /// @param activationOrder see [Method.Gptq]; with it, groups are static
     /// @param damping         see [Method.Gptq]
     public record GptqSettings(boolean symmetric, ClipSearch clipSearch, boolean activationOrder, double damping) {}
+
+    /// How the weights of a rotated model are quantised.
+    public enum Rounding {
+        RTN,
+        GPTQ
+    }
+
+    /// @param bits           of the weights, symmetric in whole rows
+    /// @param weights        how they are quantised
+    /// @param activationBits of the inputs of all maps
+    /// @param activationClip part of a token's range that is kept
+    /// @param cacheBits      of keys and values
+    /// @param cacheClip      part of their range that is kept
+    /// @param shards         see [Method.QuaRot]
+    public record QuaRotSettings(
+            int bits, Rounding weights, int activationBits, double activationClip, int cacheBits, double cacheClip, int shards) {
+        /// The paper's W4A4KV4.
+        public static final QuaRotSettings DEFAULT = new QuaRotSettings(4, Rounding.GPTQ, 4, 0.9, 4, 0.95, 1);
+
+        Method method(ScaleType scaleType) {
+            GridSpec grid = new GridSpec(bits, 0, true, scaleType);
+            return new Method.QuaRot(
+                    switch (weights) {
+                        case RTN -> new Method.RoundToNearest(grid, ClipSearch.MSE);
+                        case GPTQ -> new Method.Gptq(grid, ClipSearch.MSE, false, false, 0.01);
+                    },
+                    new ActivationSpec(activationBits, false, activationClip),
+                    new ActivationSpec(cacheBits, false, cacheClip),
+                    shards,
+                    0);
+        }
+    }
 
     /// Checks the rows.
     public RunSettings {
