@@ -204,6 +204,9 @@ public record RunSettings(
                 .ifPresent(name -> {
                     throw new IllegalArgumentException("study refers to the row `%s`; there are %s".formatted(name, names));
                 });
+        if (!study.compare().isEmpty() && evaluate.tasks().stream().noneMatch(Evaluate::reasons)) {
+            throw new IllegalArgumentException("study compares the averages of reasoning tasks; evaluate has none");
+        }
         if (!study.seeds().isEmpty() && evaluate.seeds().size() % study.seeds().size() != 0) {
             throw new IllegalArgumentException("evaluate has %d seeds to be dealt out to %d repetitions; expected a multiple"
                     .formatted(evaluate.seeds().size(), study.seeds().size()));

@@ -15,6 +15,7 @@ import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -272,6 +273,7 @@ public final class Study {
     /// The average over the reasoning tasks in percent, of each repetition, or of each evaluation seed where there is one repetition.
     private double[] averages(List<List<TaskResult>> answers) {
         List<double[][]> right = right(answers);
+        if (right.isEmpty()) return new double[0];
         return IntStream.range(0, right.getFirst().length)
                 .mapToDouble(r -> 100 * right.stream().mapToDouble(task -> mean(task[r])).average().orElseThrow())
                 .toArray();
@@ -337,14 +339,16 @@ public final class Study {
     }
 
     private String protocol(List<Measured> measured) {
-        var words = new StringBuilder("Percent right, mean ± sample standard deviation over %d evaluation%s (%s) of %d problems a task. "
+        var sizes = new TreeSet<Integer>();
+        measured.forEach(row -> row.result.scores().values().forEach(score -> sizes.add(score.problems())));
+        var words = new StringBuilder("Percent right, mean ± sample standard deviation over %d evaluation%s (%s) of %s problems a task. "
                 .formatted(
                         settings.evaluate().seeds().size(),
                         settings.evaluate().seeds().size() == 1 ? "" : "s",
                         seeds.size() == 1
                                 ? "one model, so nothing is known about other training seeds"
                                 : seeds.size() + " repetitions of everything that draws data, from calibration on",
-                        settings.evaluate().problems()));
+                        sizes.stream().map(String::valueOf).collect(Collectors.joining(", "))));
         if (measured.stream().anyMatch(row -> !Double.isNaN(row.result.number("drop")))) words.append("Drop: points of the average below full precision. ");
         for (Measured row : measured) {
             if (row.stopped != null) words.append("Row %s was stopped: %s ".formatted(row.variant.row().name(), row.stopped));

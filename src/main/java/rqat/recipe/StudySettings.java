@@ -5,7 +5,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
-import rqat.eval.EmbeddedTasks;
 
 /// What a study has besides a run: repetitions, questions and pictures.
 ///
@@ -28,13 +27,13 @@ public record StudySettings(
             "study.compare.*", Collections.singletonMap("paper", null),
             "study.charts.*", Map.of("rows", List.of(), "unit", ""));
 
-    /// @param tasks    names of embedded tasks; none for no evaluation by step
+    /// @param tasks    that take reasoning, as in `evaluate`; none for no evaluation by step
     /// @param problems per task
     public record ByStep(List<String> tasks, int problems) {
         /// Checks the ranges.
         public ByStep {
             tasks = List.copyOf(tasks);
-            Optimisation.require(EmbeddedTasks.NAMES.containsAll(tasks), "tasks", tasks, "some of " + EmbeddedTasks.NAMES);
+            Optimisation.require(tasks.stream().allMatch(Evaluate::reasons), "tasks", tasks, "tasks that take reasoning");
             Optimisation.require(problems >= 1, "problems", problems, "1 or more");
         }
     }
