@@ -15,6 +15,8 @@ import tools.jackson.databind.JsonNode;
 /// @param answer   as the data set publishes it; [rqat.verify.Gold] reads it
 /// @param solution what the assistant says: a reasoning trace with its thinking tags, or a worked solution without; null where there is none
 public record Exercise(String id, String question, String answer, @Nullable String solution) {
+    private static final String INSTRUCTION = "\n\nPlease reason step by step, and put your final answer within \\boxed{}.";
+
     private static final Pattern CALCULATION = Pattern.compile("<<[^<>]*>>");
     private static final Pattern FINAL_LINE = Pattern.compile("\\n?####\\s*(.*)\\s*\\z");
 
@@ -38,6 +40,11 @@ public record Exercise(String id, String question, String answer, @Nullable Stri
         String answer = row.text("answer", "Answer");
         if (FINAL_LINE.matcher(answer).find()) return Optional.of(gsm8k(row, question, answer));
         return Optional.of(new Exercise(id(row), question, answer, row.optionalText("solution", "Solution").orElse(null)));
+    }
+
+    /// What the user says: the question and the instruction of the paper's evaluation.
+    public String prompt() {
+        return question + INSTRUCTION;
     }
 
     private static Optional<Exercise> openR1(Row row) {

@@ -13,16 +13,9 @@ import rqat.verify.MathVerifier;
 import rqat.verify.ReferenceVerifier;
 import rqat.verify.Verifier;
 
-/// What the benchmarks of mathematics have in common: the paper's prompt and the verifier.
+/// What the benchmarks of mathematics have in common: the prompt and the verifier.
 final class MathTasks {
-    private static final String INSTRUCTION = "\n\nPlease reason step by step, and put your final answer within \\boxed{}.";
-
     private MathTasks() {}
-
-    /// The problem and the instruction of the paper's evaluation, as one turn of the user.
-    static Prompt prompt(String problem) {
-        return Prompt.Conversation.user(problem + INSTRUCTION);
-    }
 
     /// @param gold what the paper's evaluation looks for in the reference answers of a benchmark
     static Verifier verifier(Protocol protocol, ReferenceVerifier.Target gold) {
@@ -43,6 +36,6 @@ final class MathTasks {
         if (!Gold.of(gold).usable()) {
             throw Failure.badFile("problem %s: the reference answer %s cannot be read; no answer could be right".formatted(id, Failure.quote(gold)));
         }
-        return new Task.Problem(id, prompt(exercise.question()), gold);
+        return new Task.Problem(id, Prompt.Conversation.user(exercise.prompt()), gold);
     }
 }

@@ -3,7 +3,6 @@ package rqat.recipe;
 import java.nio.file.Path;
 import java.util.List;
 import rqat.quant.LoadedModel;
-import rqat.text.Tokenizer;
 import rqat.train.ChunkedHead;
 import rqat.train.DistillationObjective;
 import rqat.train.Divergence;
@@ -31,6 +30,7 @@ public final class Distill {
         }
     }
 
+    /// @param data         which problems; `tasks` are of the word problems
     /// @param tasks        of the training problems, mixed in equal parts
     /// @param texts        which part of them is read
     /// @param problems     size of the training set
@@ -39,7 +39,7 @@ public final class Distill {
     /// @param temperature  of both distributions
     /// @param optimisation how the weights move
     public record Settings(
-            List<String> tasks, Texts texts, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) implements StageSettings {
+            DataSettings data, List<String> tasks, Texts texts, int problems, int batch, Loss loss, double temperature, Optimisation optimisation) implements StageSettings {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -53,8 +53,9 @@ public final class Distill {
     ///
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path teacher, Path out) {
-        return session.produce("distill", settings, Session.inputs("model", model, "teacher", teacher), out, work -> {
-            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), settings.texts(), session.seed());
+        var inputs = StageTexts.inputs(session, settings.data(), Session.inputs("model", model, "teacher", teacher));
+        return session.produce("distill", settings, inputs, out, work -> {
+            var texts = StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs);
             try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().type())) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
                         new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),

@@ -2,7 +2,6 @@ package rqat.recipe;
 
 import java.nio.file.Path;
 import java.util.List;
-import rqat.text.Tokenizer;
 import rqat.train.ChunkedHead;
 import rqat.train.SftObjective;
 import rqat.train.ShuffledBatches;
@@ -12,12 +11,13 @@ import rqat.train.ShuffledBatches;
 public final class FineTune {
     private FineTune() {}
 
+    /// @param data         which problems; `tasks` are of the word problems
     /// @param tasks        of the training problems, mixed in equal parts
     /// @param texts        which part of them is read
     /// @param problems     size of the training set
     /// @param batch        sequences per optimiser step
     /// @param optimisation how the weights move
-    public record Settings(List<String> tasks, Texts texts, int problems, int batch, Optimisation optimisation) implements StageSettings {
+    public record Settings(DataSettings data, List<String> tasks, Texts texts, int problems, int batch, Optimisation optimisation) implements StageSettings {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -30,8 +30,9 @@ public final class FineTune {
     ///
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path out) {
-        return session.produce("sft", settings, Session.inputs("model", model), out, work -> {
-            var texts = new WordProblemTexts(Tokenizer.load(model), settings.tasks(), settings.texts(), session.seed());
+        var inputs = StageTexts.inputs(session, settings.data(), Session.inputs("model", model));
+        return session.produce("sft", settings, inputs, out, work -> {
+            var texts = StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs);
             TrainingRun.run(work, settings.optimisation(), model, student -> new SftObjective(
                     new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),
                     settings.optimisation().microBatch(),

@@ -9,7 +9,6 @@ import rqat.quant.Method;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
 import rqat.run.Progress;
-import rqat.text.Tokenizer;
 
 /// Post-training quantisation: a full-precision model to a quantised one whose latents training can go on from.
 public final class Quantize {
@@ -19,7 +18,8 @@ public final class Quantize {
     /// @param calibration how many worked problems of the calibration split a method with calibration sees
     /// @param tasks       of the calibration problems
     /// @param texts       which part of them is read
-    public record Settings(Method method, int calibration, List<String> tasks, Texts texts) implements StageSettings {
+    /// @param data        which problems, and how long a window of them is; `tasks` are of the word problems
+    public record Settings(Method method, int calibration, List<String> tasks, Texts texts, DataSettings data) implements StageSettings {
         /// Checks the count.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
@@ -37,11 +37,12 @@ public final class Quantize {
     ///
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path out) {
-        return session.produce("quantize", settings, Session.inputs("model", model), out, work -> {
+        var inputs = settings.drawsData() ? StageTexts.inputs(session, settings.data(), Session.inputs("model", model)) : Session.inputs("model", model);
+        return session.produce("quantize", settings, inputs, out, work -> {
             int[][] windows =
                     switch (settings.method()) {
                         case Method.RoundToNearest _ -> new int[0][];
-                        case Method.Gptq _, Method.Awq _, Method.QuaRot _ -> new WordProblemTexts(Tokenizer.load(model), settings.tasks(), settings.texts(), session.seed())
+                        case Method.Gptq _, Method.Awq _, Method.QuaRot _ -> StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
                                 .calibration(settings.calibration());
                     };
             try (QuantisedModel source = QuantisedModel.load(model);

@@ -26,6 +26,7 @@ import tools.jackson.databind.node.JsonNodeFactory;
 public final class Reinforce {
     private Reinforce() {}
 
+    /// @param data         which problems; `tasks` are of the word problems
     /// @param tasks        of the training problems, mixed in equal parts
     /// @param problems     size of the training set
     /// @param prompts      problems per step
@@ -40,6 +41,7 @@ public final class Reinforce {
     /// @param coldStartPrompts held-out problems that the gate samples
     /// @param optimisation how the weights move
     public record Settings(
+            DataSettings data,
             List<String> tasks,
             int problems,
             int prompts,
@@ -67,9 +69,10 @@ public final class Reinforce {
     /// @param force start whatever the cold-start gate says; its figures are recorded all the same
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, boolean force, Path out) {
-        return session.produce("grpo", settings, Session.inputs("model", model), out, work -> {
+        var inputs = StageTexts.inputs(session, settings.data(), Session.inputs("model", model));
+        return session.produce("grpo", settings, inputs, out, work -> {
             Tokenizer tokenizer = Tokenizer.load(model);
-            var texts = new WordProblemTexts(tokenizer, settings.tasks(), session.seed());
+            var texts = StageTexts.of(session, settings.data(), settings.tasks(), Texts.WORKED, model, inputs);
             var sampling = new Sampling(settings.temperature(), 1, 0, settings.maxNewTokens(), tokenizer.stopIds());
             var verifier = new MathVerifier();
             var watcher = new GrpoObjective.Watcher() {

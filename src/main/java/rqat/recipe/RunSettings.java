@@ -68,12 +68,14 @@ public record RunSettings(
                     256,
                     TASKS,
                     Texts.WORKED,
+                    DataSettings.DEFAULT,
                     new RtnSettings(true, ClipSearch.NONE),
                     new GptqSettings(false, ClipSearch.MSE, true, 0.01),
                     QuaRotSettings.DEFAULT),
-            new FineTune.Settings(TASKS, Texts.WORKED, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
-            new Distill.Settings(TASKS, Texts.WORKED, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
+            new FineTune.Settings(DataSettings.DEFAULT, TASKS, Texts.WORKED, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
+            new Distill.Settings(DataSettings.DEFAULT, TASKS, Texts.WORKED, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
             new Reinforce.Settings(
+                    DataSettings.DEFAULT,
                     TASKS,
                     20_000,
                     16,
@@ -96,6 +98,7 @@ public record RunSettings(
     /// @param calibration worked problems that a method with calibration sees
     /// @param tasks       of the calibration problems
     /// @param texts       which part of them is read
+    /// @param data        which problems, and how long a window of them is
     /// @param rtn         round to nearest
     /// @param gptq        GPTQ
     /// @param quarot      QuaRot
@@ -106,6 +109,7 @@ public record RunSettings(
             int calibration,
             List<String> tasks,
             Texts texts,
+            DataSettings data,
             RtnSettings rtn,
             GptqSettings gptq,
             QuaRotSettings quarot) {
@@ -126,7 +130,7 @@ public record RunSettings(
 
         /// The stage of a method with options of its own, such as a [Presets#method].
         public Quantize.Settings of(Method method) {
-            return new Quantize.Settings(method, calibration, tasks, texts);
+            return new Quantize.Settings(method, calibration, tasks, texts, data);
         }
 
         private static Method method(

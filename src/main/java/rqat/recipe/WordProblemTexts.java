@@ -18,7 +18,7 @@ import rqat.text.Tokenizer;
 /// @param tasks     difficulties, mixed in equal parts
 /// @param texts     which part of them training and calibration read
 /// @param seed      of the draw
-record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, long seed) {
+record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, long seed) implements StageTexts {
 
     /// Length of a random text in tokens, about that of a worked problem.
     private static final int RANDOM_LENGTH = 96;
@@ -36,7 +36,8 @@ record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, lo
     }
 
     /// `count` texts of the training split. Of worked problems the loss counts the assistant's answer only, of other texts everything.
-    List<TokenSequence> training(int count) {
+    @Override
+    public List<TokenSequence> training(int count) {
         return read(Split.TRAIN, count);
     }
 
@@ -48,7 +49,8 @@ record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, lo
     }
 
     /// `count` texts of the calibration split, whole.
-    int[][] calibration(int count) {
+    @Override
+    public int[][] calibration(int count) {
         return read(Split.CALIBRATION, count).stream().map(TokenSequence::ids).toArray(int[][]::new);
     }
 
@@ -72,7 +74,8 @@ record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, lo
     }
 
     /// `count` problems of a split with the prompt as the model sees it.
-    List<rqat.rl.Problem> problems(Split split, int count) {
+    @Override
+    public List<rqat.rl.Problem> problems(Split split, int count) {
         return draw(split, count).stream()
                 .map(problem -> new rqat.rl.Problem(problem.id(), tokenizer.encode(problem.prompt()), problem.answer()))
                 .toList();
