@@ -1,5 +1,9 @@
 package rqat.cli;
 
+import java.io.BufferedWriter;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
@@ -60,7 +64,9 @@ public final class Rqat implements Runnable {
 
     /// Runs the command line and returns its exit code.
     static int execute(String... arguments) {
-        return commandLine().execute(arguments);
+        // Not System.out, which keeps it to itself when it cannot write.
+        var out = new OutputStreamWriter(new FileOutputStream(FileDescriptor.out), System.out.charset());
+        return commandLine().setOut(new PrintWriter(new BufferedWriter(out))).execute(arguments);
     }
 
     /// The command line, ready to parse or execute.

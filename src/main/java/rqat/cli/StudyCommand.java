@@ -1,14 +1,10 @@
 package rqat.cli;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.Callable;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
 import rqat.recipe.RunSettings;
@@ -26,29 +22,16 @@ final class StudyCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(paramLabel = "RECIPE.yaml", description = "The recipe, for example recipes/studies/table5.yaml.")
-    private Path recipe;
-
-    @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Override a value of the recipe, for example --set model=DIR.")
-    private List<String> sets = new ArrayList<>();
-
-    @Option(names = "--out", paramLabel = "DIR", description = "The study's directory, instead of the recipe's `output`.")
-    private @Nullable Path out;
-
-    @Option(names = "--resume", description = "Accepted for clarity: an interrupted study is always resumed.")
-    private boolean resume;
-
-    @Option(names = "--json", description = "Print results.json instead of the tables.")
-    private boolean json;
+    @Mixin
+    private RecipeOptions options;
 
     @Override
     public Integer call() {
-        if (out != null) sets.add("output=\"" + out + "\"");
         var progress = Progress.Display.ofStandardError();
         long start = System.nanoTime();
-        Study.Outcome outcome = Interruption.stopping(() -> Study.run(Rqat.typed(spec), recipe, sets, Models::directory, progress));
-        Path output = Path.of(RunSettings.load(recipe, sets).value().output());
-        Output.print(spec, json ? Score.readText(output.resolve("results.json")) : outcome.document().text());
+        Study.Outcome outcome = Interruption.stopping(() -> Study.run(Rqat.typed(spec), options.recipe(), options.sets(), Models::directory, progress));
+        Path output = Path.of(RunSettings.load(options.recipe(), options.sets()).value().output());
+        Output.print(spec, options.json() ? Score.readText(output.resolve("results.json")) : outcome.document().text());
         long seconds = Math.round((System.nanoTime() - start) * 1e-9);
         progress.print("rqat: this call took %d:%02d minutes; report in %s".formatted(seconds / 60, seconds % 60, output.resolve("report.html")));
         if (outcome.stopped().isEmpty()) return 0;

@@ -265,6 +265,20 @@ class QuantiserTest {
     }
 
     @Test
+    void anInterruptionStopsTheCalibration() {
+        List<Quantiser.Step> steps = new ArrayList<>();
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(() -> Quantiser.quantise(model, TinyModel.gptq(3), windows(), ScalarType.Float, steps::add))
+                .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.INTERRUPTED));
+        assertThat(steps).isEmpty();
+        assertThat(Thread.interrupted()).isFalse();
+        assertThatThrownBy(() -> Quantiser.quantise(model, TinyModel.gptq(3), windows(), ScalarType.Float, step -> {
+            if (step.done() == 5) Thread.currentThread().interrupt();
+        })).isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.INTERRUPTED));
+        assertThat(Thread.interrupted()).isFalse();
+    }
+
+    @Test
     void memoryStaysFlat() {
         Runnable once = () -> TinyModel.quantise(model, TinyModel.gptq(3)).close();
         once.run();
