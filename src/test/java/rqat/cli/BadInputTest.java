@@ -72,7 +72,7 @@ class BadInputTest {
         "run                                                       | 'RECIPE.yaml'        | rqat run --help",
         "run r.yaml --oot x                                        | '--oot'              | --out",
         "quantize embedded                                         | 'OUT'                | rqat quantize --help",
-        "quantize embedded x --method best                         | 'best'               | [rtn, gptq]",
+        "quantize embedded x --method best                         | 'best'               | [rtn, gptq",
         "distill embedded x                                        | '--teacher           | rqat distill --help",
         "eval embedded --seeds many                                | 'many' is not an int | rqat eval --help",
         "eval embedded --seeds 0                                   | --seeds is 0         | expected 1 to",
