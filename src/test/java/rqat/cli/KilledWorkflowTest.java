@@ -29,10 +29,10 @@ import rqat.run.Seeds;
 /// far, so the kills are spread over the whole run however often work is repeated and however busy the machine is. Every fifth kill
 /// waits for the next checkpoint to be in the middle of being written.
 ///
-/// `-Drqat.kills.seed=N` draws other moments.
+/// `-Drqat.kills.seed=N` draws other moments, `-Drqat.kills=N` as many.
 @Tag("slow")
 class KilledWorkflowTest {
-    private static final int KILLS = 20;
+    private static final int KILLS = Integer.getInteger("rqat.kills", 20);
     private static final int ROLLOUTS = 16;
     private static final String RECIPE = """
             model: embedded
@@ -71,7 +71,9 @@ class KilledWorkflowTest {
 
         long seed = Long.getLong("rqat.kills.seed", 1);
         var random = new RandomStream(Seeds.mix(seed, Seeds.ofString("kills")));
-        double[] moments = DoubleStream.generate(() -> random.nextDouble() * timeline.getLast()).limit(KILLS).sorted().toArray();
+        // Not after the last evaluation, when a resumed process has hardly anything left to be killed at.
+        double end = timeline.get(timeline.size() - 2);
+        double[] moments = DoubleStream.generate(() -> random.nextDouble() * end).limit(KILLS).sorted().toArray();
         Path killed = directory.resolve("killed");
         var hits = new TreeMap<String, Integer>();
         for (int i = 0; i < KILLS; i++) {
@@ -83,7 +85,7 @@ class KilledWorkflowTest {
         assertThat(last.exitValue()).as(messages).isZero();
         assertThat(messages).doesNotContain("Exception", "internal error");
         System.out.printf("seed %d: %d kills %s%n", seed, hits.values().stream().mapToInt(Integer::intValue).sum(), hits);
-        assertThat(hits).doesNotContainKey("too late");
+        assertThat(hits.getOrDefault("too late", 0)).as("runs that were through before their kill").isLessThanOrEqualTo(KILLS / 10);
 
         assertThat(directory.resolve("killed.out")).hasSameTextualContentAs(directory.resolve("whole.out"));
         assertSameResults(whole, killed);
@@ -117,7 +119,7 @@ class KilledWorkflowTest {
         process.waitFor((long) (delay * 1e9), TimeUnit.NANOSECONDS);
         if (inCheckpoint) {
             // None is written any more once the last stage has got its name; that is a moment to be killed at, too.
-            while (process.isAlive() && !writesCheckpoint(out) && !Files.exists(out.resolve("stages/gptq+kd+grpo"))) Thread.onSpinWait();
+            while (process.isAlive() && !writesCheckpoint(out) && !Files.exists(out.resolve("stages/gptq+kd+grpo"))) Thread.sleep(1);
         }
         boolean alive = process.isAlive();
         process.destroyForcibly().waitFor();
@@ -130,7 +132,7 @@ class KilledWorkflowTest {
         for (Path stage : stages(out)) {
             marks += stage.toString().endsWith(".partial") ? 1 : 2;
             marks += lines(stage.resolve("metrics.jsonl")) + lines(stage.resolve("completions.jsonl")) / ROLLOUTS;
-            marks += list(stage.resolve("units")).size();
+            marks += (int) list(stage.resolve("units")).stream().filter(unit -> unit.getFileName().toString().matches("[^.]+\\.[^.]+\\.jsonl")).count();
         }
         return marks;
     }
