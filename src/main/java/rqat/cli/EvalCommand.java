@@ -1,6 +1,8 @@
 package rqat.cli;
 
+import java.net.URI;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,6 +17,8 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
 import rqat.eval.TaskResult;
+import rqat.generate.ServerGenerator;
+import rqat.io.Patience;
 import rqat.recipe.Evaluate;
 import rqat.recipe.RunSettings;
 import rqat.recipe.Session;
@@ -27,6 +31,10 @@ import tools.jackson.databind.json.JsonMapper;
 @Command(name = "eval", description = "Evaluate a model on benchmarks; resumes at the first missing unit.", mixinStandardHelpOptions = true)
 final class EvalCommand implements Callable<Integer> {
     private static final long FIRST_SEED = 42;
+
+    /// The longest that a server may take for one completion.
+    private static final Duration COMPLETION = Duration.ofHours(1);
+
     private static final int MAX_SEEDS = 1_000;
 
     @Spec
@@ -53,6 +61,17 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--limit", paramLabel = "N", description = "Published benchmarks: the first N examples only.")
     private @Nullable Integer limit;
 
+    @Option(names = "--backend", paramLabel = "URL", description = {
+        "Ask an OpenAI-compatible server that serves MODEL (http://127.0.0.1:8000/v1) instead of sampling here; OPENAI_API_KEY is sent if set."
+    })
+    private @Nullable URI backend;
+
+    @Option(names = "--backend-model", paramLabel = "NAME", defaultValue = "", description = "The model as the server calls it, if it has several.")
+    private String backendModel;
+
+    @Option(names = "--concurrency", paramLabel = "N", defaultValue = "32", description = "Requests to the server at a time (default: 32).")
+    private int concurrency;
+
     @Option(names = "--out", paramLabel = "DIR", description = "Where samples and scores go (default: runs/eval/NAME).")
     private @Nullable Path out;
 
@@ -78,9 +97,15 @@ final class EvalCommand implements Callable<Integer> {
         Path samples = out != null ? out : Path.of("runs", "eval", directory.toAbsolutePath().normalize().getFileName().toString());
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError());
         List<TaskResult> results =
-                Interruption.stopping(() -> Evaluate.run(session, settings.evaluate(), directory, samples));
+                Interruption.stopping(() -> backend == null
+                        ? Evaluate.run(session, settings.evaluate(), directory, samples)
+                        : Evaluate.run(session, settings.evaluate(), server(backend), directory, samples));
         Output.print(spec, json ? json(results) : table(results));
         return 0;
+    }
+
+    private ServerGenerator.Settings server(URI address) {
+        return new ServerGenerator.Settings(address, backendModel, concurrency, COMPLETION, new Patience(Duration.ofSeconds(1)));
     }
 
     private static String json(List<TaskResult> results) {

@@ -21,10 +21,6 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.ZonedDateTime;
-import java.time.format.DateTimeFormatter;
-import java.time.format.DateTimeParseException;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -34,22 +30,18 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongConsumer;
-import java.util.function.LongSupplier;
-import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.data.Hub.RemoteFile;
 import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
+import rqat.io.Patience;
 import tools.jackson.databind.JsonNode;
 
 /// HTTP as it is met in the wild: connections are cut or stall, servers are busy, lie about lengths, and send elsewhere.
 ///
-/// Tried again, after twice as long each time or as long as `Retry-After` says: whatever failed on the way, 408, 429 and 5xx. Given up after
-/// eight failures without a megabyte in between. Every other answer but success is final and is explained.
+/// Tried again with [Patience]: whatever failed on the way, 408, 429 and 5xx. Every other answer but success is final and is explained.
 final class Download {
-    private static final int PATIENCE_FAILURES = 8;
-    private static final long PROGRESS_BYTES = 1 << 20;
-    private static final Duration LONGEST_WAIT = Duration.ofMinutes(5);
+    private static final String ADVICE = "The same command resumes; with HF_HUB_OFFLINE=1 only the cache is used";
     private static final Duration ANSWER = Duration.ofSeconds(60);
     private static final long STALL_SECONDS = 60;
     private static final int MAXIMUM_REDIRECTS = 5;
@@ -60,32 +52,18 @@ final class Download {
     private static final Map<Path, Object> AT_WORK = new ConcurrentHashMap<>();
 
     private final Hub.Settings settings;
+    private final Patience patience;
     private final HttpClient client =
             HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(20)).build();
 
     Download(Hub.Settings settings) {
         this.settings = settings;
-    }
-
-    /// What went wrong in a way that may pass.
-    private static final class Passing extends IOException {
-        private final @Nullable Duration wait;
-
-        Passing(String message, @Nullable Duration wait) {
-            super(message);
-            this.wait = wait;
-        }
-    }
-
-    @FunctionalInterface
-    private interface Attempt<T> {
-        /// @return null when there was progress but not the end
-        @Nullable T run() throws IOException, InterruptedException;
+        this.patience = new Patience(settings.patience());
     }
 
     /// A small JSON answer.
     JsonNode json(URI address, String what) {
-        return persistently(what, () -> 0L, () -> {
+        return patience.persist(what, ADVICE, () -> 0L, () -> {
             HttpResponse<InputStream> response = get(address, what, -1);
             try (InputStream body = response.body(); var watch = new Watch(body)) {
                 var bytes = new ByteArrayOutputStream();
@@ -151,7 +129,7 @@ final class Download {
     private void receive(URI address, RemoteFile file, FileChannel out, String what, LongConsumer received) throws IOException {
         if (out.size() > file.size()) out.truncate(0);
         for (int complete = 0; ; complete++) {
-            persistently(what, () -> size(out), () -> {
+            patience.persist(what, ADVICE, () -> size(out), () -> {
                 if (out.size() < file.size()) part(address, file, out, what, received);
                 return out.size() == file.size() ? Boolean.TRUE : null;
             });
@@ -181,7 +159,7 @@ final class Download {
         try (InputStream body = response.body(); var watch = new Watch(body)) {
             if (response.statusCode() == 416 || from > 0 && response.statusCode() == 206 && !startsAt(response.headers(), from)) {
                 out.truncate(0);
-                throw new Passing("the server does not go on at byte %,d".formatted(from), Duration.ZERO);
+                throw new Patience.Passing("the server does not go on at byte %,d".formatted(from), Duration.ZERO);
             }
             if (response.statusCode() == 200 && from > 0) {
                 out.truncate(0);
@@ -195,13 +173,13 @@ final class Download {
                 watch.alive();
                 if (out.position() + read > file.size()) {
                     out.truncate(0);
-                    throw new Passing("the server sent more than the %,d bytes of the file".formatted(file.size()), null);
+                    throw new Patience.Passing("the server sent more than the %,d bytes of the file".formatted(file.size()), null);
                 }
                 ByteBuffer bytes = ByteBuffer.wrap(buffer, 0, read);
                 while (bytes.hasRemaining()) out.write(bytes);
                 received.accept(read);
             }
-            if (out.size() < file.size()) throw new Passing("the connection ended at byte %,d of %,d".formatted(out.size(), file.size()), null);
+            if (out.size() < file.size()) throw new Patience.Passing("the connection ended at byte %,d of %,d".formatted(out.size(), file.size()), null);
         }
     }
 
@@ -226,40 +204,6 @@ final class Download {
             buffer.clear();
         }
         return HexFormat.of().formatHex(digest.digest());
-    }
-
-    private <T> T persistently(String what, LongSupplier position, Attempt<T> attempt) {
-        long reached = position.getAsLong();
-        for (int failures = 0; ; ) {
-            IOException cause;
-            try {
-                T result = attempt.run();
-                if (result != null) return result;
-                cause = new IOException("nothing came");
-            } catch (InterruptedException | ClosedByInterruptException e) {
-                throw interrupted(what);
-            } catch (IOException e) {
-                cause = e;
-            }
-            if (Thread.interrupted()) throw interrupted(what);
-            if (position.getAsLong() >= reached + PROGRESS_BYTES) {
-                reached = position.getAsLong();
-                failures = 0;
-            }
-            if (++failures >= PATIENCE_FAILURES) {
-                throw Failure.failed(("%s: given up after %d attempts; the last one: %s. The same command resumes; with HF_HUB_OFFLINE=1 only the"
-                                + " cache is used")
-                        .formatted(what, failures, cause.getMessage() == null ? cause.toString() : cause.getMessage()), cause);
-            }
-            Duration wait = cause instanceof Passing passing && passing.wait != null
-                    ? passing.wait
-                    : settings.patience().multipliedBy(1L << (failures - 1));
-            try {
-                Thread.sleep(wait.compareTo(LONGEST_WAIT) < 0 ? wait : LONGEST_WAIT);
-            } catch (InterruptedException e) {
-                throw interrupted(what);
-            }
-        }
     }
 
     private static Failure interrupted(String what) {
@@ -302,12 +246,12 @@ final class Download {
         return one.getScheme().equals(other.getScheme()) && one.getHost().equalsIgnoreCase(other.getHost()) && one.getPort() == other.getPort();
     }
 
-    /// What an answer that is no success means: thrown as [Passing] where waiting may help.
-    private Failure refused(HttpResponse<?> response, String what) throws Passing {
+    /// What an answer that is no success means: thrown as [Patience.Passing] where waiting may help.
+    private Failure refused(HttpResponse<?> response, String what) throws Patience.Passing {
         int status = response.statusCode();
         String said = response.headers().firstValue("X-Error-Message").map(text -> " (" + Failure.quote(text) + ")").orElse("");
-        if (status == 408 || status == 429 || status >= 500) {
-            throw new Passing("the server answered %d%s".formatted(status, said), retryAfter(response.headers()));
+        if (Patience.mayPass(status)) {
+            throw new Patience.Passing("the server answered %d%s".formatted(status, said), Patience.retryAfter(response.headers()));
         }
         String token = settings.token() == null ? "set HF_TOKEN" : "check that the token in HF_TOKEN is valid and may read it";
         String page = settings.endpoint() + "/" + what;
@@ -318,17 +262,6 @@ final class Download {
             case 404 -> "%s: the server answered 404%s: there is no such repository, revision or file at %s".formatted(what, said, settings.endpoint());
             default -> "%s: the server answered %d%s; expected 200".formatted(what, status, said);
         });
-    }
-
-    private static @Nullable Duration retryAfter(HttpHeaders headers) {
-        String value = headers.firstValue("Retry-After").orElse("");
-        if (value.matches("[0-9]{1,6}")) return Duration.ofSeconds(Long.parseLong(value));
-        try {
-            Duration until = Duration.between(Instant.now(), ZonedDateTime.parse(value, DateTimeFormatter.RFC_1123_DATE_TIME));
-            return until.isNegative() ? Duration.ZERO : until;
-        } catch (DateTimeParseException e) {
-            return null;
-        }
     }
 
     /// Closes a body on which nothing came for a while: reading it would wait for ever.

@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.BiFunction;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
 import rqat.eval.Benchmarks;
@@ -14,9 +15,13 @@ import rqat.eval.Evaluation;
 import rqat.eval.Protocol;
 import rqat.eval.Task;
 import rqat.eval.TaskResult;
+import rqat.generate.Generator;
 import rqat.generate.LocalGenerator;
 import rqat.generate.LocalScorer;
 import rqat.generate.Sampling;
+import rqat.generate.Scorer;
+import rqat.generate.ServerGenerator;
+import rqat.model.ModelConfig;
 import rqat.quant.LoadedModel;
 import rqat.run.Progress;
 import rqat.text.ChatTemplate;
@@ -106,14 +111,48 @@ public final class Evaluate {
 
     /// As [#run], with the directory, which is `out` but in a content-addressed session.
     static Answer answer(Session session, Settings settings, Path model, Path out) {
-        var results = new ArrayList<TaskResult>();
-        Path made = session.produce("evaluate", settings, Session.inputs("model", model), out, work ->
-                results.addAll(evaluate(session, settings, model, work.directory(), work.progress())));
-        // Of a finished evaluation only the samples are read again.
-        return new Answer(made, results.isEmpty() ? evaluate(session, settings, model, made, Progress.silent()) : List.copyOf(results));
+        return answer(session, settings, settings, model, out, new Local(session, settings, model));
     }
 
-    private static List<TaskResult> evaluate(Session session, Settings settings, Path model, Path directory, Progress progress) {
+    /// As [#run] of the model that a server serves, which is asked instead of the weights in `model`; tokenizer and chat template are taken
+    /// from there.
+    public static List<TaskResult> run(Session session, Settings settings, ServerGenerator.Settings server, Path model, Path out) {
+        var identity = new Served(settings, server.address().toString(), server.model());
+        Backend backend = work -> {
+            var client = new ServerGenerator(server, Tokenizer.load(model), ModelConfig.load(model).maxPositions());
+            return work.apply(client, client);
+        };
+        return answer(session, settings, identity, model, out, backend).results();
+    }
+
+    /// What the results of a server depend on.
+    private record Served(Settings settings, String address, String model) {}
+
+    /// Who samples and scores.
+    private interface Backend {
+        List<TaskResult> with(BiFunction<Generator, Scorer, List<TaskResult>> work);
+    }
+
+    /// The weights of a directory, in this process.
+    private record Local(Session session, Settings settings, Path model) implements Backend {
+        @Override
+        public List<TaskResult> with(BiFunction<Generator, Scorer, List<TaskResult>> work) {
+            try (LoadedModel loaded = LoadedModel.open(model, session.compute().type())) {
+                return work.apply(
+                        LocalGenerator.within(loaded.decoder(), settings.batch(), session.cacheGib()), new LocalScorer(loaded.decoder(), SCORED_TOKENS));
+            }
+        }
+    }
+
+    private static Answer answer(Session session, Settings settings, Object identity, Path model, Path out, Backend backend) {
+        var results = new ArrayList<TaskResult>();
+        Path made = session.produce("evaluate", identity, Session.inputs("model", model), out, work ->
+                results.addAll(evaluate(settings, model, backend, work.directory(), work.progress())));
+        // Of a finished evaluation only the samples are read again.
+        return new Answer(made, results.isEmpty() ? evaluate(settings, model, backend, made, Progress.silent()) : List.copyOf(results));
+    }
+
+    private static List<TaskResult> evaluate(Settings settings, Path model, Backend backend, Path directory, Progress progress) {
         Tokenizer tokenizer = Tokenizer.load(model);
         var tasks = new ArrayList<Task>();
         PublishedSettings published = settings.published();
@@ -126,18 +165,17 @@ public final class Evaluate {
         // Embedded tasks spell their prompts out.
         ChatTemplate template = limited ? ChatTemplate.load(model) : null;
         int tokens = limited ? published.tokens() : Integer.MAX_VALUE;
-        try (LoadedModel loaded = LoadedModel.open(model, session.compute().type())) {
-            var sampling = new Sampling(settings.temperature(), settings.topP(), 0, limited ? tokens : settings.maxNewTokens(), tokenizer.stopIds());
-            return new Evaluation(
-                            LocalGenerator.within(loaded.decoder(), settings.batch(), session.cacheGib()),
-                            new LocalScorer(loaded.decoder(), SCORED_TOKENS),
-                            tokenizer,
-                            conversation -> Objects.requireNonNull(template).render(conversation.messages(), true, Map.of()),
-                            new Evaluation.Settings(
-                                    settings.seeds(), sampling, tokens, loaded.decoder().config().maxPositions(), published.protocol() == Protocol.PAPER),
-                            directory,
-                            progress)
-                    .run(tasks);
-        }
+        var sampling = new Sampling(settings.temperature(), settings.topP(), 0, limited ? tokens : settings.maxNewTokens(), tokenizer.stopIds());
+        var evaluation = new Evaluation.Settings(
+                settings.seeds(), sampling, tokens, ModelConfig.load(model).maxPositions(), published.protocol() == Protocol.PAPER);
+        return backend.with((generator, scorer) -> new Evaluation(
+                        generator,
+                        scorer,
+                        tokenizer,
+                        conversation -> Objects.requireNonNull(template).render(conversation.messages(), true, Map.of()),
+                        evaluation,
+                        directory,
+                        progress)
+                .run(tasks));
     }
 }
