@@ -113,8 +113,7 @@ public final class Run {
                         .put("seeds", seeds);
             }
         }
-        String bits = row.steps().steps().isEmpty() ? "16" : String.valueOf(settings.quantise().bits());
-        var made = Results.Row.of(row.name(), bits, scores).with("standard_error", Math.sqrt(variance) / Math.max(1, scores.size()));
+        var made = Results.Row.of(row.name(), bits(row, settings), scores).with("standard_error", Math.sqrt(variance) / Math.max(1, scores.size()));
         var extra = new LinkedHashMap<>(made.extra());
         if (!unreasoned.isEmpty()) {
             double mean = unreasoned.valueStream().mapToDouble(score -> score.path("mean").asDouble()).average().orElseThrow();
@@ -123,6 +122,12 @@ public final class Run {
         }
         if (!perplexities.isEmpty()) extra.put("perplexity", perplexities);
         return new Results.Row(made.name(), made.bits(), made.scores(), made.average(), extra);
+    }
+
+    /// The width of the weights.
+    static String bits(Row row, RunSettings settings) {
+        if (row.steps().steps().isEmpty()) return "16";
+        return String.valueOf(settings.quantise().of(row.steps().steps().getFirst()).method().grid().bits());
     }
 
     private static TaskResult pooled(List<List<TaskResult>> repetitions, int task) {

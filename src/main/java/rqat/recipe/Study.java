@@ -230,7 +230,7 @@ public final class Study {
             var extra = new LinkedHashMap<String, JsonNode>();
             extra.put("label", label(row));
             extra.put("stopped", StringNode.valueOf(stopped));
-            return new Measured(row, List.of(), stopped, new Results.Row(row.row().name(), bits(row), new LinkedHashMap<>(), Double.NaN, extra));
+            return new Measured(row, List.of(), stopped, new Results.Row(row.row().name(), Run.bits(row.row(), row.settings()), new LinkedHashMap<>(), Double.NaN, extra));
         }
         List<List<TaskResult>> results = answers.stream().map(Evaluate.Answer::results).toList();
         Results.Row plain = Run.row(row.row(), row.settings(), results);
@@ -250,10 +250,6 @@ public final class Study {
         ObjectNode label = JsonNodeFactory.instance.objectNode();
         row.row().label().forEach(label::put);
         return label;
-    }
-
-    private static String bits(Variant row) {
-        return row.chain().steps().isEmpty() ? "16" : String.valueOf(row.settings().quantise().bits());
     }
 
     /// The full-precision row of the same model.
