@@ -124,8 +124,9 @@ class StudyTest {
         Results expected = run(recipe("whole", "", rows)).results();
         cache = folder.resolve("other-cache");
         Path recipe = recipe("interrupted", "", rows);
+        // The first interruptions come before anything is done, later ones in the middle of stages, until the patience is enough.
         int interruptions = 0;
-        for (long patience = 300; ; patience *= 2) {
+        for (long patience = 500; interruptions < 20; patience *= 2) {
             Thread worker = Thread.currentThread();
             long wait = patience;
             Thread alarm = Thread.ofVirtual().start(() -> {
@@ -138,16 +139,19 @@ class StudyTest {
             });
             try {
                 Results found = run(recipe).results();
-                alarm.interrupt();
-                Thread.interrupted();
                 assertThat(interruptions).isPositive();
                 assertThat(found.rows().stream().map(StudyTest::measured).toList()).isEqualTo(expected.rows().stream().map(StudyTest::measured).toList());
                 return;
             } catch (Failure failure) {
                 assertThat(failure.kind()).isEqualTo(Failure.Kind.INTERRUPTED);
                 interruptions++;
+            } finally {
+                alarm.interrupt();
+                while (alarm.isAlive()) Thread.onSpinWait();
+                Thread.interrupted();
             }
         }
+        org.assertj.core.api.Assertions.fail("never ended");
     }
 
     private static List<Object> measured(Results.Row row) {
