@@ -43,6 +43,10 @@ import rqat.run.Nearest;
             GenerateCommand.class,
             TokenizeCommand.class,
             ReportCommand.class,
+            CompareCommand.class,
+            PlanCommand.class,
+            DoctorCommand.class,
+            InitCommand.class,
             PretrainCommand.class
         })
 public final class Rqat implements Runnable {

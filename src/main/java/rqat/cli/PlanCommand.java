@@ -1,0 +1,102 @@
+package rqat.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import rqat.recipe.Machine;
+import rqat.recipe.Plan;
+import rqat.recipe.Plan.Part;
+import rqat.recipe.Plan.Stage;
+import rqat.recipe.RunSettings;
+import rqat.run.Configuration;
+import tools.jackson.databind.json.JsonMapper;
+
+/// `rqat plan`.
+@Command(
+        name = "plan",
+        description = "What a recipe will take, before anything is allocated: memory of every stage, disk, time; and what to change.",
+        mixinStandardHelpOptions = true)
+final class PlanCommand implements Callable<Integer> {
+    /// The share of the peak of matrix products that whole stages reach; small models reach less.
+    private static final double EFFICIENCY = 0.5;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Parameters(paramLabel = "RECIPE.yaml", description = "The recipe.")
+    private Path recipe;
+
+    @Option(names = "--set", paramLabel = "KEY=VALUE", description = "Override a value of the recipe.")
+    private List<String> sets = new ArrayList<>();
+
+    @Option(names = "--json", description = "Print JSON.")
+    private boolean json;
+
+    @Override
+    public Integer call() {
+        RunSettings settings = Configuration.load(recipe, sets, RunSettings.DEFAULT, RunSettings.class).value();
+        Path model = Models.directory(settings.model());
+        Plan plan = Plan.of(settings, model);
+        double seconds = plan.operations() / (EFFICIENCY * 1e9 * Machine.products(settings.compute(), settings.threads() * settings.jobs()));
+        long available = Machine.memoryAvailable();
+        Output.print(spec, json ? json(plan, seconds, available) : text(plan, seconds, available));
+        return 0;
+    }
+
+    private static String json(Plan plan, double seconds, long available) {
+        var fields = new LinkedHashMap<String, Object>();
+        fields.put("bytes", plan.bytes());
+        fields.put("available_bytes", available);
+        fields.put("disk_bytes", plan.disk());
+        fields.put("seconds", Math.round(seconds));
+        fields.put("binding_stage", plan.largest().name());
+        fields.put("binding_part", plan.largest().binding().label());
+        var stages = new LinkedHashMap<String, Object>();
+        for (Stage stage : plan.stages()) {
+            var parts = new LinkedHashMap<String, Object>();
+            stage.memory().forEach((part, bytes) -> parts.put(part.label(), bytes));
+            stages.put(stage.name(), Map.of("bytes", stage.bytes(), "parts", parts, "disk_bytes", stage.disk(), "operations", stage.operations()));
+        }
+        fields.put("stages", stages);
+        return JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(fields);
+    }
+
+    private static String text(Plan plan, double seconds, long available) {
+        var text = new StringBuilder();
+        for (Stage stage : plan.stages()) {
+            text.append("%-24s %10s   disk %s%n".formatted(stage.name(), size(stage.bytes()), size(stage.disk())));
+            stage.memory().forEach((part, bytes) -> text.append("    %-30s %10s%n".formatted(part.label(), size(bytes))));
+        }
+        Stage largest = plan.largest();
+        Part binding = largest.binding();
+        text.append("%nall together: %s of memory at the peak (%d side by side; %s are available), %s of disk, about %s%n"
+                .formatted(size(plan.bytes()), Math.min(plan.jobs(), plan.stages().size()), size(available), size(plan.disk()), duration(seconds)));
+        text.append("most goes to the %s of `%s` (%s): %s%n".formatted(binding.label(), largest.name(), size(largest.memory().get(binding)), binding.advice()));
+        if (plan.bytes() > available) {
+            text.append("this does NOT fit: %s are missing%s%n".formatted(
+                    size(plan.bytes() - available), plan.jobs() > 1 ? "; with jobs: 1 it takes %s".formatted(size(largest.bytes())) : ""));
+        }
+        return text.toString();
+    }
+
+    private static String size(long bytes) {
+        return bytes < 1L << 30
+                ? String.format(Locale.ROOT, "%.0f MiB", bytes / 1048576.0)
+                : String.format(Locale.ROOT, "%.2f GiB", bytes / 1073741824.0);
+    }
+
+    private static String duration(double seconds) {
+        if (seconds < 90) return String.format(Locale.ROOT, "%.0f s", seconds);
+        if (seconds < 5400) return String.format(Locale.ROOT, "%.0f min", seconds / 60);
+        return String.format(Locale.ROOT, "%.1f h", seconds / 3600);
+    }
+}

@@ -1,0 +1,338 @@
+package rqat.recipe;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.SequencedMap;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import rqat.data.TokenSequence;
+import rqat.data.WordProblems.Split;
+import rqat.io.AtomicFiles;
+import rqat.model.ModelConfig;
+import rqat.quant.Method;
+import rqat.text.Tokenizer;
+import rqat.train.MicroBatch;
+import rqat.train.ShuffledBatches;
+
+/// What a recipe will take, before anything of it is allocated: memory of every stage part by part, disk, arithmetic. From `config.json`, the
+/// settings, and the lengths of the texts that the stages will see; no weight is read.
+///
+/// Memory is what the operating system counts at the peak (`VmHWM`): the program itself, the Java heap, and what libtorch holds.
+///
+/// @param stages in the order of the recipe, each once
+/// @param jobs   how many run side by side
+public record Plan(List<Stage> stages, int jobs) {
+    private static final long MIB = 1 << 20;
+    /// Java, its classes and libtorch, resident before any tensor.
+    private static final long RESIDENT = 230 * MIB;
+
+    /// What takes memory.
+    public enum Part {
+        /// Of the program and the Java heap.
+        PROGRAM("the program and the Java heap", "it does not shrink"),
+        /// In the dtype of the forward pass.
+        WEIGHTS("weights", "compute: bfloat16 halves them"),
+        /// Float32.
+        LATENTS("latents", "freeze parameters (frozen) or take a smaller model"),
+        /// Float32.
+        GRADIENTS("gradients", "freeze parameters (frozen) or take a smaller model"),
+        /// Float32, two each.
+        MOMENTS("moments of the optimiser", "freeze parameters (frozen) or take a smaller model"),
+        /// Codes twice, scales, zero points.
+        GRIDS("codes and grids", "larger groups have fewer scales"),
+        /// Of distillation.
+        TEACHER("teacher", "compute: bfloat16 halves it"),
+        /// Of sampling.
+        CACHE("keys and values", "lower kv_cache_gib, batch or max_new_tokens"),
+        /// Of the head.
+        LOGITS("logits", "compute: bfloat16, or shorter micro-batches"),
+        /// Of blocks.
+        ACTIVATIONS("activations", "lower micro_batch, or recompute_blocks: true"),
+        /// Of calibration.
+        CALIBRATION("calibration", "fewer or shorter calibration texts"),
+        /// While a file is written or read.
+        FILES("files being read or written", "the largest tensor passes through memory; it does not shrink");
+
+        private final String label;
+        private final String advice;
+
+        Part(String label, String advice) {
+            this.label = label;
+            this.advice = advice;
+        }
+
+        /// Its name in tables.
+        public String label() {
+            return label;
+        }
+
+        /// How to make it smaller.
+        public String advice() {
+            return advice;
+        }
+    }
+
+    /// One stage.
+    ///
+    /// @param name       as its directory is called; `evaluate` for all evaluations
+    /// @param memory     bytes at the peak, part by part
+    /// @param disk       bytes of what it leaves
+    /// @param operations floating-point operations
+    public record Stage(String name, SequencedMap<Part, Long> memory, long disk, double operations) {
+        /// Bytes at the peak, the program included.
+        public long bytes() {
+            return memory.values().stream().mapToLong(Long::longValue).sum();
+        }
+
+        /// The largest part.
+        public Part binding() {
+            return memory.entrySet().stream().max(java.util.Map.Entry.comparingByValue()).orElseThrow().getKey();
+        }
+    }
+
+    /// Bytes when the largest stages run side by side, as many as `jobs`; the program counts once.
+    public long bytes() {
+        List<Stage> largest = stages.stream().sorted(Comparator.comparingLong(Stage::bytes).reversed()).limit(jobs).toList();
+        return largest.stream().mapToLong(Stage::bytes).sum()
+                - largest.stream().skip(1).mapToLong(stage -> stage.memory().get(Part.PROGRAM)).sum();
+    }
+
+    /// Bytes of all that the run leaves.
+    public long disk() {
+        return stages.stream().mapToLong(Stage::disk).sum();
+    }
+
+    /// Floating-point operations of all stages.
+    public double operations() {
+        return stages.stream().mapToDouble(Stage::operations).sum();
+    }
+
+    /// The stage that needs the most.
+    public Stage largest() {
+        return stages.stream().max(Comparator.comparingLong(Stage::bytes)).orElseThrow();
+    }
+
+    /// The plan of a recipe with the full-precision model in `model`.
+    public static Plan of(RunSettings settings, Path model) {
+        ModelConfig config = ModelConfig.load(model);
+        var planner = new Planner(
+                settings, new MemoryModel(config, settings.compute().type().toString().equals("BFloat16") ? 2 : 4, settings.quantise().groupSize()),
+                Tokenizer.load(model), checkpointBytes(model));
+        var chains = new LinkedHashSet<Chain>();
+        for (Chain chain : settings.chains()) {
+            for (int steps = 1; steps <= chain.steps().size(); steps++) chains.add(new Chain(chain.steps().subList(0, steps)));
+        }
+        var stages = new ArrayList<Stage>();
+        for (Chain chain : chains) stages.add(planner.stage(chain));
+        stages.add(planner.evaluation(settings.chains().size()));
+        return new Plan(List.copyOf(stages), settings.jobs());
+    }
+
+    private static long checkpointBytes(Path model) {
+        try (Stream<Path> files = Files.list(model)) {
+            long bytes = 0;
+            for (Path file : files.filter(path -> path.toString().endsWith(".safetensors")).toList()) bytes += Files.size(file);
+            return bytes;
+        } catch (IOException e) {
+            throw AtomicFiles.failure("read", model, e);
+        }
+    }
+
+    /// @param checkpoint bytes of the full-precision model's files
+    private record Planner(RunSettings settings, MemoryModel model, Tokenizer tokenizer, long checkpoint) {
+        private static final int FLOAT = 4;
+
+        Stage stage(Chain chain) {
+            return switch (chain.last()) {
+                case RTN, GPTQ -> quantisation(chain);
+                case SFT -> training(chain, settings.sft().optimisation(), batches(settings.sft().tasks(), settings.sft().problems(), settings.sft().batch()), 2, false);
+                case KD -> training(
+                        chain,
+                        settings.kd().optimisation(),
+                        batches(settings.kd().tasks(), settings.kd().problems(), settings.kd().batch()),
+                        settings.kd().loss() == Distill.Loss.FORWARD_KL ? 5 : 7,
+                        true);
+                case GRPO -> reinforcement(chain);
+            };
+        }
+
+        private WordProblemTexts texts(List<String> tasks) {
+            return new WordProblemTexts(tokenizer, tasks, settings.seed());
+        }
+
+        private ShuffledBatches batches(List<String> tasks, int problems, int batch) {
+            return new ShuffledBatches(texts(tasks).training(problems), batch, settings.seed());
+        }
+
+        private SequencedMap<Part, Long> program() {
+            var memory = new LinkedHashMap<Part, Long>();
+            memory.put(Part.PROGRAM, RESIDENT + youngGeneration());
+            return memory;
+        }
+
+        /// Every stage fills the eden space of the heap before its first collection: with the launcher's settings 4/15 of 1/64 of the memory.
+        private static long youngGeneration() {
+            return Machine.memoryTotal() / 64 * 4 / 15;
+        }
+
+        /// A tensor on its way to a file is an array of the Java heap, and its predecessor not yet collected.
+        private long written() {
+            return 2 * FLOAT * model.largestTensor();
+        }
+
+        private long stageDisk() {
+            return (model.width() + FLOAT) * model.parameters() + model.quantised() + model.grids();
+        }
+
+        private Stage quantisation(Chain chain) {
+            long p = model.parameters();
+            var memory = program();
+            memory.put(Part.LATENTS, 2 * FLOAT * p); // the source's and its own
+            memory.put(Part.GRIDS, model.grids());
+            Method method = settings.quantise().of(chain.last()).method();
+            double operations = 0;
+            long fitting = 6L * FLOAT * model.largestMap();
+            if (method instanceof Method.Gptq) {
+                List<int[]> windows = List.of(texts(settings.quantise().tasks()).calibration(settings.quantise().calibration()));
+                long calibrating = windows.stream().mapToLong(ids -> ids.length).sum() * model.config().hiddenSize() * model.width()
+                        + Math.max(passing(windows), model.solver() + fitting);
+                memory.put(Part.WEIGHTS, model.width() * p);
+                if (calibrating + model.width() * p > written()) {
+                    memory.put(Part.CALIBRATION, calibrating);
+                } else {
+                    memory.remove(Part.WEIGHTS);
+                    memory.put(Part.FILES, written());
+                }
+                operations = 5 * model.operations(windows);
+            } else {
+                memory.put(Part.FILES, Math.max(written(), fitting));
+            }
+            return new Stage(chain.name(), memory, stageDisk(), operations);
+        }
+
+        /// Windows of one length go through a block together, 4,096 tokens at most.
+        private long passing(List<int[]> windows) {
+            var counts = new TreeMap<Integer, Integer>();
+            for (int[] ids : windows) counts.merge(ids.length, 1, Integer::sum);
+            long largest = 0;
+            for (var entry : counts.entrySet()) {
+                int length = entry.getKey();
+                long tokens = (long) length * Math.min(entry.getValue(), Math.max(1, 4096 / length));
+                largest = Math.max(largest, model.block(tokens, length) + model.observing(tokens));
+            }
+            return largest;
+        }
+
+        private Stage training(Chain chain, Optimisation optimisation, ShuffledBatches batches, int logitArrays, boolean teacher) {
+            var memory = student(optimisation);
+            if (teacher) memory.put(Part.TEACHER, model.width() * model.parameters());
+            long activations = 0;
+            long logits = 0;
+            double tokens = 0;
+            for (long step = 0; step < optimisation.steps(); step++) {
+                List<TokenSequence> sequences = batches.apply(step);
+                for (MicroBatch part : MicroBatch.cut(sequences, optimisation.microBatch())) {
+                    long padded = (long) part.sequences().size() * part.length();
+                    tokens += padded;
+                    activations = Math.max(activations, activations(optimisation, padded, part.length(), teacher));
+                    logits = Math.max(logits, model.head(part.lossTokens(), logitArrays));
+                }
+            }
+            step(memory, activations, logits);
+            double passes = 3 + (optimisation.recomputeBlocks() ? 1 : 0) + (teacher ? 1 : 0);
+            return new Stage(chain.name(), memory, stageDisk() + checkpoints(), passes * tokens * model.operations());
+        }
+
+        private Stage reinforcement(Chain chain) {
+            Reinforce.Settings grpo = settings.grpo();
+            var memory = student(grpo.optimisation());
+            int prompt = longestPrompt(grpo.tasks());
+            int limit = Math.min(prompt + grpo.maxNewTokens(), model.config().maxPositions());
+            int sequences = Math.min(grpo.batch(), grpo.prompts() * grpo.groupSize());
+            long sampling = model.cache(sequences, prompt, limit, settings.kvCacheGib()) + model.sampling(sequences, prompt, limit);
+            int micro = Math.min(grpo.optimisation().microBatch(), grpo.prompts() * grpo.groupSize());
+            long tokens = (long) micro * limit;
+            long activations = activations(grpo.optimisation(), tokens, limit, false);
+            long logits = model.head((long) micro * grpo.maxNewTokens(), 2);
+            if (sampling > activations + logits) {
+                memory.put(Part.CACHE, model.cache(sequences, prompt, limit, settings.kvCacheGib()));
+                memory.put(Part.ACTIVATIONS, model.sampling(sequences, prompt, limit));
+            } else {
+                step(memory, activations, logits);
+            }
+            double sampled = (double) grpo.prompts() * grpo.groupSize() * limit;
+            return new Stage(chain.name(), memory, stageDisk() + checkpoints(), grpo.optimisation().steps() * sampled * 5 * model.operations());
+        }
+
+        /// What lives as long as the student does.
+        private SequencedMap<Part, Long> student(Optimisation optimisation) {
+            long p = model.parameters();
+            long frozen = model.config().tensors().entrySet().stream()
+                    .filter(tensor -> optimisation.frozen().contains(tensor.getKey()))
+                    .mapToLong(tensor -> java.util.Arrays.stream(tensor.getValue()).reduce(1, (a, b) -> a * b))
+                    .sum();
+            var memory = program();
+            memory.put(Part.LATENTS, FLOAT * p);
+            // In float32 what is not quantised is computed with the latents themselves.
+            memory.put(Part.WEIGHTS, model.width() * (model.width() == FLOAT ? model.quantised() : p));
+            memory.put(Part.GRADIENTS, FLOAT * (p - frozen));
+            memory.put(Part.MOMENTS, 2 * FLOAT * (p - frozen));
+            memory.put(Part.GRIDS, 2 * model.quantised() + model.grids());
+            return memory;
+        }
+
+        /// The larger of a micro-batch with its loss and of the optimiser's own temporaries.
+        private void step(SequencedMap<Part, Long> memory, long activations, long logits) {
+            long optimiser = FLOAT * Math.max(model.largestTensor(), 5 * model.largestMap());
+            memory.put(Part.ACTIVATIONS, Math.max(activations, optimiser - logits));
+            memory.put(Part.LOGITS, logits);
+        }
+
+        private long activations(Optimisation optimisation, long tokens, long length, boolean teacher) {
+            long block = model.block(tokens, length);
+            long again = model.recorded(tokens, length) + model.backward(tokens, length);
+            if (optimisation.recomputeBlocks()) return model.blockInputs(tokens) + Math.max(block, again) + 2 * tokens * model.config().hiddenSize() * model.width();
+            long recorded = model.config().layers() * model.recorded(tokens, length);
+            return recorded + Math.max(block, model.backward(tokens, length));
+        }
+
+        private int longestPrompt(List<String> tasks) {
+            return texts(tasks).problems(Split.VALIDATION, 200).stream().mapToInt(problem -> problem.prompt().length).max().orElse(1);
+        }
+
+        /// Two checkpoints of latents, codes and moments are kept, a third is being written.
+        private long checkpoints() {
+            return 3 * (3 * FLOAT * model.parameters() + model.quantised() + model.grids());
+        }
+
+        private Stage evaluation(int rows) {
+            Evaluate.Settings evaluate = settings.evaluate();
+            List<String> tasks = evaluate.tasks().stream().filter(Evaluate::reasons).toList();
+            int prompt = tasks.isEmpty() ? 1 : longestPrompt(tasks);
+            int limit = Math.min(prompt + evaluate.maxNewTokens(), model.config().maxPositions());
+            var memory = program();
+            long weights = model.width() * model.parameters();
+            int sequences = Math.min(evaluate.batch(), evaluate.problems() * evaluate.seeds().size());
+            long cache = tasks.isEmpty() ? 0 : model.cache(sequences, prompt, limit, settings.kvCacheGib());
+            long sampling = model.sampling(sequences, prompt, limit);
+            long scoring = model.block(4096, prompt);
+            memory.put(Part.WEIGHTS, weights);
+            // While it is loaded the file is mapped, and the largest tensor is there three times.
+            long loading = Math.max(checkpoint, weights) + 3L * FLOAT * model.largestTensor();
+            if (loading > Math.max(cache + sampling, scoring)) {
+                memory.put(Part.FILES, loading);
+            } else {
+                memory.put(Part.CACHE, cache);
+                memory.put(Part.ACTIVATIONS, Math.max(sampling, scoring - cache));
+            }
+            double samples = (double) rows * evaluate.problems() * evaluate.seeds().size() * tasks.size();
+            return new Stage("evaluate", memory, (long) samples * 2000, samples * limit * model.operations());
+        }
+    }
+}

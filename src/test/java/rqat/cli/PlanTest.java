@@ -1,0 +1,99 @@
+package rqat.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.assertj.core.data.Percentage;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import rqat.recipe.Plan;
+import rqat.recipe.RunSettings;
+import rqat.run.Configuration;
+
+/// What a plan says beside what the operating system then counts, each stage in a process of its own with the launcher's settings.
+class PlanTest {
+    private static final Percentage TOLERANCE = Percentage.withPercentage(10);
+    private static final List<String> SETTINGS = List.of(
+            "rows=[\"rtn\", \"gptq\", \"gptq+kd\"]", "quantise.calibration=64", "kd.batch=16", "kd.optimisation.micro_batch=16", "kd.optimisation.steps=2",
+            "kd.optimisation.warm_up=0", "evaluate.problems=20", "evaluate.seeds=[42]", "evaluate.tasks=[\"easy\", \"medium\", \"hard\"]");
+
+    @TempDir
+    Path folder;
+
+    /// A command, and then the peak of this process in kB.
+    public static final class Measured {
+        private Measured() {}
+
+        public static void main(String[] arguments) throws IOException {
+            int status = Rqat.execute(arguments);
+            try (var lines = Files.lines(Path.of("/proc/self/status"))) {
+                lines.filter(line -> line.startsWith("VmHWM:")).forEach(System.out::println);
+            }
+            System.exit(status);
+        }
+    }
+
+    @Test
+    @Tag("slow")
+    void isWithinTenPercentForTheEmbeddedModel() throws Exception {
+        compare("models/embedded", List.of());
+    }
+
+    @Test
+    @Tag("slow")
+    void isWithinTenPercentForALargerRandomModel() throws Exception {
+        Files.writeString(folder.resolve("config.json"), """
+                {"head_dim": 64, "hidden_act": "silu", "hidden_size": 512, "intermediate_size": 1536, "max_position_embeddings": 4096,
+                 "model_type": "qwen3", "num_attention_heads": 8, "num_hidden_layers": 6, "num_key_value_heads": 4, "rms_norm_eps": 1e-06,
+                 "rope_theta": 1000000, "tie_word_embeddings": true, "torch_dtype": "bfloat16", "vocab_size": 32768}
+                """);
+        Path model = folder.resolve("model");
+        peak("init", "--like", folder.toString(), model.toString());
+        compare(model.toString(), List.of("kd.batch=4"));
+        compare(model.toString(), List.of("kd.batch=4", "kd.optimisation.recompute_blocks=true"));
+    }
+
+    private void compare(String model, List<String> more) throws Exception {
+        var settings = new ArrayList<>(SETTINGS);
+        settings.addAll(more);
+        settings.add("model=\"" + model + "\"");
+        Plan plan = Plan.of(Configuration.resolve(settings, RunSettings.DEFAULT, RunSettings.class).value(), Path.of(model));
+        String id = Integer.toHexString(more.hashCode());
+        Path gptq = folder.resolve("gptq" + id);
+        var figures = new ArrayList<String>();
+        for (Plan.Stage stage : plan.stages()) {
+            var command = new ArrayList<String>();
+            switch (stage.name()) {
+                case "rtn" -> command.addAll(List.of("quantize", "--method", "rtn", model, folder.resolve("rtn" + id).toString()));
+                case "gptq" -> command.addAll(List.of("quantize", "--method", "gptq", model, gptq.toString()));
+                case "gptq+kd" -> command.addAll(List.of("distill", "--teacher", model, gptq.toString(), folder.resolve("kd" + id).toString()));
+                default -> command.addAll(List.of("eval", model, "--out", folder.resolve("eval" + id).toString()));
+            }
+            for (String setting : settings) command.addAll(List.of("--set", setting));
+            long measured = peak(command.toArray(String[]::new));
+            figures.add("%s: planned %d MiB, measured %d MiB".formatted(stage.name(), stage.bytes() >> 20, measured >> 20));
+            assertThat((double) stage.bytes()).as(String.join("; ", figures)).isCloseTo(measured, TOLERANCE);
+        }
+    }
+
+    private static long peak(String... arguments) throws Exception {
+        Assumptions.assumeTrue(new File("/proc/self/status").exists(), "peaks are read from /proc");
+        var command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--enable-native-access=ALL-UNNAMED", "-XX:+UseSerialGC",
+                "-XX:+UseCompactObjectHeaders", "-Dorg.bytedeco.javacpp.nopointergc=true", "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
+                "-cp", System.getProperty("java.class.path"), Measured.class.getName()));
+        command.addAll(List.of(arguments));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes());
+        assertThat(process.waitFor()).as(output).isZero();
+        return output.lines().filter(line -> line.startsWith("VmHWM:")).mapToLong(line -> Long.parseLong(line.split("\\s+")[1]) * 1024).findFirst()
+                .orElseThrow();
+    }
+}

@@ -1,0 +1,58 @@
+package rqat.recipe;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import rqat.model.ModelConfig;
+import rqat.run.Configuration;
+
+/// The arithmetic of plans against counts by hand; `PlanTest` holds it against measured peaks.
+class MemoryModelTest {
+    private static final Path EMBEDDED = Path.of("models/embedded");
+
+    @Test
+    void countsTheEmbeddedModel() {
+        var model = new MemoryModel(ModelConfig.load(EMBEDDED), 4, 128);
+        // 4 blocks of q, o 128 x 128, k, v 64 x 128, gate, up 384 x 128, down 128 x 384; embedding 448 x 128; norms
+        assertThat(model.quantised()).isEqualTo(4 * (2 * 128 * 128 + 2 * 64 * 128 + 3 * 384 * 128));
+        assertThat(model.parameters()).isEqualTo(model.quantised() + 448 * 128 + 4 * (2 * 128 + 2 * 32) + 128);
+        assertThat(model.grids()).isEqualTo(model.quantised() / 128 * 8);
+        assertThat(model.largestTensor()).isEqualTo(448 * 128);
+    }
+
+    @Test
+    void theCacheIsEnlargedByAQuarter() {
+        var model = new MemoryModel(ModelConfig.load(EMBEDDED), 4, 128);
+        long position = 2 * 4 * 2 * 32 * 4;
+        assertThat(model.cache(10, 30, 40, 1)).isEqualTo(10 * 64 * position);
+        // 64 positions are there and 128 are made when the 65th token comes
+        assertThat(model.cache(10, 30, 65, 1)).isEqualTo(10 * (64 + 128) * position);
+        assertThat(model.cache(1000, 30, 40, 40 * position / (double) (1 << 30))).isEqualTo(40 * position);
+    }
+
+    @Test
+    void aPlanNamesWhatBindsAndGrowsWithTheMicroBatch() {
+        Plan small = plan("kd.optimisation.micro_batch=8");
+        Plan large = plan("kd.optimisation.micro_batch=32");
+        assertThat(large.largest().name()).isEqualTo("gptq+kd");
+        assertThat(large.largest().binding()).isEqualTo(Plan.Part.ACTIVATIONS);
+        long less = small.largest().memory().get(Plan.Part.ACTIVATIONS);
+        assertThat((double) large.largest().memory().get(Plan.Part.ACTIVATIONS) / less).isBetween(3.5, 4.5);
+        Plan recomputed = plan("kd.optimisation.recompute_blocks=true");
+        assertThat(recomputed.bytes()).isLessThan(large.bytes());
+        assertThat(plan("jobs=1").bytes()).isEqualTo(plan("jobs=1").largest().bytes());
+        assertThat(plan("jobs=2").bytes()).isGreaterThan(plan("jobs=1").bytes());
+        // the same tokens, with less padding in smaller micro-batches
+        assertThat(small.operations()).isBetween(0.5 * large.operations(), large.operations());
+    }
+
+    private static Plan plan(String set) {
+        return Plan.of(
+                Configuration.resolve(
+                                java.util.List.of("rows=[\"gptq+kd\"]", "quantise.calibration=64", "kd.problems=600", "kd.optimisation.steps=3", "kd.optimisation.warm_up=0", set),
+                                RunSettings.DEFAULT, RunSettings.class)
+                        .value(),
+                EMBEDDED);
+    }
+}

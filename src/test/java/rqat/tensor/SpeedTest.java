@@ -1,0 +1,23 @@
+package rqat.tensor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.junit.jupiter.api.Test;
+
+class SpeedTest {
+    @Test
+    void measuresWithinWhatMachinesCanDo() {
+        int threads = torch.get_num_threads();
+        try {
+            // a machine below 0.1 GFLOP/s or above 100 TFLOP/s would mean that seconds or operations are counted wrongly
+            assertThat(Speed.products(ScalarType.Float, 1)).isBetween(0.1, 1e5);
+            assertThat(Speed.products(ScalarType.BFloat16, 1)).isBetween(0.1, 1e5);
+            assertThat(Speed.reading(1)).isBetween(0.1, 1e4);
+            assertThat(torch.get_num_threads()).as("threads of others are left alone").isEqualTo(threads);
+        } finally {
+            torch.set_num_threads(threads);
+        }
+    }
+}
