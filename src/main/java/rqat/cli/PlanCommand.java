@@ -17,7 +17,6 @@ import rqat.recipe.Plan;
 import rqat.recipe.Plan.Part;
 import rqat.recipe.Plan.Stage;
 import rqat.recipe.RunSettings;
-import rqat.run.Configuration;
 import tools.jackson.databind.json.JsonMapper;
 
 /// `rqat plan`.
@@ -43,9 +42,8 @@ final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        RunSettings settings = Configuration.load(recipe, sets, RunSettings.DEFAULT, RunSettings.class).value();
-        Path model = Models.directory(settings.model());
-        Plan plan = Plan.of(settings, model);
+        RunSettings settings = RunSettings.load(recipe, sets).value();
+        Plan plan = Plan.of(recipe, sets, Models::directory);
         double seconds = plan.operations() / (EFFICIENCY * 1e9 * Machine.products(settings.compute(), settings.threads() * settings.jobs()));
         long available = Machine.memoryAvailable();
         Output.print(spec, json ? json(plan, seconds, available) : text(plan, seconds, available));
@@ -60,11 +58,17 @@ final class PlanCommand implements Callable<Integer> {
         fields.put("seconds", Math.round(seconds));
         fields.put("binding_stage", plan.largest().name());
         fields.put("binding_part", plan.largest().binding().label());
-        var stages = new LinkedHashMap<String, Object>();
+        var stages = new ArrayList<Map<String, Object>>();
         for (Stage stage : plan.stages()) {
             var parts = new LinkedHashMap<String, Object>();
             stage.memory().forEach((part, bytes) -> parts.put(part.label(), bytes));
-            stages.put(stage.name(), Map.of("bytes", stage.bytes(), "parts", parts, "disk_bytes", stage.disk(), "operations", stage.operations()));
+            var line = new LinkedHashMap<String, Object>();
+            line.put("name", stage.name());
+            line.put("bytes", stage.bytes());
+            line.put("parts", parts);
+            line.put("disk_bytes", stage.disk());
+            line.put("operations", stage.operations());
+            stages.add(line);
         }
         fields.put("stages", stages);
         return JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(fields);

@@ -98,15 +98,9 @@ public record Machine(
                 Runtime.version().toString());
     }
 
-    /// 10^9 floating-point operations a second of large matrix products as stages compute them.
-    /// Changes the process-wide switch of [Torch#compute] and leaves it in exact float32: not beside a stage.
+    /// 10^9 floating-point operations a second of large matrix products as stages compute them; see [Speed#products].
     public static double products(Torch.Compute compute, int threads) {
-        Torch.compute(compute);
-        try {
-            return Speed.products(compute.type(), Math.min(threads, Runtime.getRuntime().availableProcessors()));
-        } finally {
-            Torch.compute(Torch.Compute.FLOAT32);
-        }
+        return Speed.products(compute, Math.min(threads, Runtime.getRuntime().availableProcessors()));
     }
 
     /// Bytes of memory.

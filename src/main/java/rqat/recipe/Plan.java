@@ -3,19 +3,22 @@ package rqat.recipe;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.SequencedMap;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.Stream;
 import rqat.data.TokenSequence;
 import rqat.data.WordProblems.Split;
 import rqat.io.AtomicFiles;
 import rqat.model.ModelConfig;
 import rqat.quant.Method;
+import rqat.recipe.Pipeline.Model;
+import rqat.tensor.Torch;
 import rqat.text.Tokenizer;
 import rqat.train.MicroBatch;
 import rqat.train.ShuffledBatches;
@@ -27,7 +30,8 @@ import rqat.train.ShuffledBatches;
 ///
 /// @param stages in the order of the recipe, each once
 /// @param jobs   how many run side by side
-public record Plan(List<Stage> stages, int jobs) {
+/// @param repetitions of everything, with other seeds
+public record Plan(List<Stage> stages, int jobs, int repetitions) {
     private static final long MIB = 1 << 20;
     /// Java, its classes and libtorch, resident before any tensor.
     private static final long RESIDENT = 230 * MIB;
@@ -56,6 +60,8 @@ public record Plan(List<Stage> stages, int jobs) {
         ACTIVATIONS("activations", "lower micro_batch, or recompute_blocks: true"),
         /// Of calibration.
         CALIBRATION("calibration", "fewer or shorter calibration texts"),
+        /// Tensors of up to 32 MiB come from arenas, which keep what is freed.
+        RETAINED("freed memory that the allocator keeps", "it follows activations, logits and calibration"),
         /// While a file is written or read.
         FILES("files being read or written", "the largest tensor passes through memory; it does not shrink");
 
@@ -105,12 +111,12 @@ public record Plan(List<Stage> stages, int jobs) {
 
     /// Bytes of all that the run leaves.
     public long disk() {
-        return stages.stream().mapToLong(Stage::disk).sum();
+        return repetitions * stages.stream().mapToLong(Stage::disk).sum();
     }
 
     /// Floating-point operations of all stages.
     public double operations() {
-        return stages.stream().mapToDouble(Stage::operations).sum();
+        return repetitions * stages.stream().mapToDouble(Stage::operations).sum();
     }
 
     /// The stage that needs the most.
@@ -118,20 +124,40 @@ public record Plan(List<Stage> stages, int jobs) {
         return stages.stream().max(Comparator.comparingLong(Stage::bytes)).orElseThrow();
     }
 
-    /// The plan of a recipe with the full-precision model in `model`.
-    public static Plan of(RunSettings settings, Path model) {
-        ModelConfig config = ModelConfig.load(model);
-        var planner = new Planner(
-                settings, new MemoryModel(config, settings.compute().type().toString().equals("BFloat16") ? 2 : 4, settings.quantise().groupSize()),
-                Tokenizer.load(model), checkpointBytes(model));
-        var chains = new LinkedHashSet<Chain>();
-        for (Chain chain : settings.chains()) {
-            for (int steps = 1; steps <= chain.steps().size(); steps++) chains.add(new Chain(chain.steps().subList(0, steps)));
+    /// The plan of a recipe, rows with settings of their own included.
+    ///
+    /// @param recipe its file
+    /// @param sets   `key=value` each, over the file
+    /// @param models the directory of a model by the name that a recipe gives it
+    public static Plan of(Path recipe, List<String> sets, Function<String, Path> models) {
+        return of(RunSettings.load(recipe, sets).value(), RunSettings.variants(recipe, sets), models);
+    }
+
+    /// As [#of(Path, List, Function)] for settings in memory.
+    ///
+    /// @param variants the settings of each row; `settings` for all when empty
+    static Plan of(RunSettings settings, List<RunSettings> variants, Function<String, Path> models) {
+        var stages = new LinkedHashMap<Model, Stage>();
+        Stage evaluation = null;
+        for (int row = 0; row < settings.rows().size(); row++) {
+            RunSettings own = variants.isEmpty() ? settings : variants.get(row);
+            Path directory = models.apply(own.model());
+            var chain = new ArrayDeque<Model.Made>();
+            for (Model model = Model.of(directory, settings.rows().get(row).steps(), own, own.seed()); model instanceof Model.Made made; model = made.from()) {
+                chain.push(made);
+            }
+            int group = chain.isEmpty() ? 0 : ((Quantize.Settings) chain.peek().settings()).method().grid().groupSize();
+            int width = own.compute() == Torch.Compute.BFLOAT16 ? 2 : 4;
+            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), Tokenizer.load(directory), checkpointBytes(directory));
+            for (Model.Made made : chain) {
+                if (!stages.containsKey(made)) stages.put(made, planner.stage(made));
+            }
+            Stage evaluated = planner.evaluation(settings.rows().size());
+            if (evaluation == null || evaluated.bytes() > evaluation.bytes()) evaluation = evaluated;
         }
-        var stages = new ArrayList<Stage>();
-        for (Chain chain : chains) stages.add(planner.stage(chain));
-        stages.add(planner.evaluation(settings.chains().size()));
-        return new Plan(List.copyOf(stages), settings.jobs());
+        var all = new ArrayList<>(stages.values());
+        if (evaluation != null) all.add(evaluation);
+        return new Plan(List.copyOf(all), settings.jobs(), Math.max(1, settings.study().seeds().size()));
     }
 
     private static long checkpointBytes(Path model) {
@@ -148,17 +174,15 @@ public record Plan(List<Stage> stages, int jobs) {
     private record Planner(RunSettings settings, MemoryModel model, Tokenizer tokenizer, long checkpoint) {
         private static final int FLOAT = 4;
 
-        Stage stage(Chain chain) {
-            return switch (chain.last()) {
-                case RTN, GPTQ -> quantisation(chain);
-                case SFT -> training(chain, settings.sft().optimisation(), batches(settings.sft().tasks(), settings.sft().problems(), settings.sft().batch()), 2, false);
-                case KD -> training(
-                        chain,
-                        settings.kd().optimisation(),
-                        batches(settings.kd().tasks(), settings.kd().problems(), settings.kd().batch()),
-                        settings.kd().loss() == Distill.Loss.FORWARD_KL ? 5 : 7,
-                        true);
-                case GRPO -> reinforcement(chain);
+        Stage stage(Model.Made made) {
+            String name = made.chain().name();
+            return switch (made.settings()) {
+                case Quantize.Settings quantise -> quantisation(name, quantise);
+                case FineTune.Settings sft ->
+                    training(name, sft.optimisation(), batches(sft.tasks(), sft.problems(), sft.batch()), 2, false);
+                case Distill.Settings kd -> training(
+                        name, kd.optimisation(), batches(kd.tasks(), kd.problems(), kd.batch()), kd.loss() == Distill.Loss.FORWARD_KL ? 5 : 7, true);
+                case Reinforce.Settings grpo -> reinforcement(name, grpo);
             };
         }
 
@@ -181,30 +205,42 @@ public record Plan(List<Stage> stages, int jobs) {
             return Machine.memoryTotal() / 64 * 4 / 15;
         }
 
-        /// A tensor on its way to a file is an array of the Java heap, and its predecessor not yet collected.
+        /// A tensor on its way to a file is an array of the Java heap, its predecessor is there until it is in the way, and freed tensors of
+        /// up to 32 MiB each stay with the allocator.
         private long written() {
-            return 2 * FLOAT * model.largestTensor();
+            long largest = FLOAT * model.largestTensor();
+            return largest + Math.min(largest, oldGeneration()) + Math.min(largest, 64 * MIB);
+        }
+
+        /// Three tenths of what comes and goes: measured, not derived. Larger tensors than the arenas hold are given back.
+        private static long retained(long working) {
+            return Math.min(working * 3 / 10, 1024 * MIB);
+        }
+
+        /// What the heap begins with for arrays that live: the launcher leaves the JVM's default, two thirds of 1/64 of the memory.
+        private static long oldGeneration() {
+            return Machine.memoryTotal() / 64 * 2 / 3;
         }
 
         private long stageDisk() {
             return (model.width() + FLOAT) * model.parameters() + model.quantised() + model.grids();
         }
 
-        private Stage quantisation(Chain chain) {
+        private Stage quantisation(String name, Quantize.Settings quantise) {
             long p = model.parameters();
             var memory = program();
             memory.put(Part.LATENTS, 2 * FLOAT * p); // the source's and its own
             memory.put(Part.GRIDS, model.grids());
-            Method method = settings.quantise().of(chain.last()).method();
             double operations = 0;
             long fitting = 6L * FLOAT * model.largestMap();
-            if (method instanceof Method.Gptq) {
-                List<int[]> windows = List.of(texts(settings.quantise().tasks()).calibration(settings.quantise().calibration()));
+            if (!(quantise.method() instanceof Method.RoundToNearest)) {
+                List<int[]> windows = List.of(texts(quantise.tasks()).calibration(quantise.calibration()));
                 long calibrating = windows.stream().mapToLong(ids -> ids.length).sum() * model.config().hiddenSize() * model.width()
                         + Math.max(passing(windows), model.solver() + fitting);
                 memory.put(Part.WEIGHTS, model.width() * p);
                 if (calibrating + model.width() * p > written()) {
                     memory.put(Part.CALIBRATION, calibrating);
+                    memory.put(Part.RETAINED, retained(calibrating));
                 } else {
                     memory.remove(Part.WEIGHTS);
                     memory.put(Part.FILES, written());
@@ -213,7 +249,7 @@ public record Plan(List<Stage> stages, int jobs) {
             } else {
                 memory.put(Part.FILES, Math.max(written(), fitting));
             }
-            return new Stage(chain.name(), memory, stageDisk(), operations);
+            return new Stage(name, memory, stageDisk(), operations);
         }
 
         /// Windows of one length go through a block together, 4,096 tokens at most.
@@ -229,7 +265,7 @@ public record Plan(List<Stage> stages, int jobs) {
             return largest;
         }
 
-        private Stage training(Chain chain, Optimisation optimisation, ShuffledBatches batches, int logitArrays, boolean teacher) {
+        private Stage training(String name, Optimisation optimisation, ShuffledBatches batches, int logitArrays, boolean teacher) {
             var memory = student(optimisation);
             if (teacher) memory.put(Part.TEACHER, model.width() * model.parameters());
             long activations = 0;
@@ -246,11 +282,10 @@ public record Plan(List<Stage> stages, int jobs) {
             }
             step(memory, activations, logits);
             double passes = 3 + (optimisation.recomputeBlocks() ? 1 : 0) + (teacher ? 1 : 0);
-            return new Stage(chain.name(), memory, stageDisk() + checkpoints(), passes * tokens * model.operations());
+            return new Stage(name, memory, stageDisk() + checkpoints(), passes * tokens * model.operations());
         }
 
-        private Stage reinforcement(Chain chain) {
-            Reinforce.Settings grpo = settings.grpo();
+        private Stage reinforcement(String name, Reinforce.Settings grpo) {
             var memory = student(grpo.optimisation());
             int prompt = longestPrompt(grpo.tasks());
             int limit = Math.min(prompt + grpo.maxNewTokens(), model.config().maxPositions());
@@ -267,7 +302,7 @@ public record Plan(List<Stage> stages, int jobs) {
                 step(memory, activations, logits);
             }
             double sampled = (double) grpo.prompts() * grpo.groupSize() * limit;
-            return new Stage(chain.name(), memory, stageDisk() + checkpoints(), grpo.optimisation().steps() * sampled * 5 * model.operations());
+            return new Stage(name, memory, stageDisk() + checkpoints(), grpo.optimisation().steps() * sampled * 5 * model.operations());
         }
 
         /// What lives as long as the student does.
@@ -290,8 +325,10 @@ public record Plan(List<Stage> stages, int jobs) {
         /// The larger of a micro-batch with its loss and of the optimiser's own temporaries.
         private void step(SequencedMap<Part, Long> memory, long activations, long logits) {
             long optimiser = FLOAT * Math.max(model.largestTensor(), 5 * model.largestMap());
-            memory.put(Part.ACTIVATIONS, Math.max(activations, optimiser - logits));
+            long working = Math.max(activations, optimiser - logits);
+            memory.put(Part.ACTIVATIONS, working);
             memory.put(Part.LOGITS, logits);
+            memory.put(Part.RETAINED, retained(working + logits));
         }
 
         private long activations(Optimisation optimisation, long tokens, long length, boolean teacher) {

@@ -72,7 +72,7 @@ public final class Comparison {
                     number("± %.2f", difference.noise()),
                     difference.real() ? difference.points() > 0 ? "better" : "worse" : "within noise"));
         }
-        return TextTable.format(lines) + alone("first", first, second) + alone("second", second, first);
+        return TextTable.format(lines, 2) + alone("first", first, second) + alone("second", second, first);
     }
 
     private static String alone(String which, Results results, Results other) {

@@ -15,13 +15,19 @@ public final class Speed {
 
     private Speed() {}
 
-    /// 10^9 floating-point operations a second of products of 1024 x 1024 matrices of this dtype, with `threads` threads.
-    public static double products(ScalarType type, int threads) {
-        return with(threads, () -> {
-            Tensor a = Tensors.full(type, 0.5, SIDE, SIDE);
-            Tensor b = Tensors.full(type, 0.25, SIDE, SIDE);
-            return 2e-9 * SIDE * SIDE * SIDE / best(() -> a.mm(b));
-        });
+    /// 10^9 floating-point operations a second of products of 1024 x 1024 matrices, with `threads` threads. Changes the process-wide switch
+    /// of [Torch#compute] and leaves it in exact float32: not beside a stage.
+    public static double products(Torch.Compute compute, int threads) {
+        Torch.compute(compute);
+        try {
+            return with(threads, () -> {
+                Tensor a = Tensors.full(compute.type(), 0.5, SIDE, SIDE);
+                Tensor b = Tensors.full(compute.type(), 0.25, SIDE, SIDE);
+                return 2e-9 * SIDE * SIDE * SIDE / best(() -> a.mm(b));
+            });
+        } finally {
+            Torch.compute(Torch.Compute.FLOAT32);
+        }
     }
 
     /// GB a second that `threads` threads together read from memory: the sum of 512 MiB.

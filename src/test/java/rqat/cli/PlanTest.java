@@ -14,15 +14,16 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.recipe.Plan;
-import rqat.recipe.RunSettings;
-import rqat.run.Configuration;
 
 /// What a plan says beside what the operating system then counts, each stage in a process of its own with the launcher's settings.
 class PlanTest {
     private static final Percentage TOLERANCE = Percentage.withPercentage(10);
-    private static final List<String> SETTINGS = List.of(
-            "rows=[\"rtn\", \"gptq\", \"gptq+kd\"]", "quantise.calibration=64", "kd.batch=16", "kd.optimisation.micro_batch=16", "kd.optimisation.steps=2",
-            "kd.optimisation.warm_up=0", "evaluate.problems=20", "evaluate.seeds=[42]", "evaluate.tasks=[\"easy\", \"medium\", \"hard\"]");
+    private static final String RECIPE = """
+            rows: [rtn, gptq, gptq+kd]
+            quantise: {calibration: 64}
+            kd: {batch: 16, optimisation: {steps: 2, warm_up: 0, micro_batch: 16}}
+            evaluate: {problems: 20, seeds: [42], tasks: [easy, medium, hard]}
+            """;
 
     @TempDir
     Path folder;
@@ -43,7 +44,7 @@ class PlanTest {
     @Test
     @Tag("slow")
     void isWithinTenPercentForTheEmbeddedModel() throws Exception {
-        compare("models/embedded", List.of());
+        compare("models/embedded");
     }
 
     @Test
@@ -51,32 +52,29 @@ class PlanTest {
     void isWithinTenPercentForALargerRandomModel() throws Exception {
         Files.writeString(folder.resolve("config.json"), """
                 {"head_dim": 64, "hidden_act": "silu", "hidden_size": 512, "intermediate_size": 1536, "max_position_embeddings": 4096,
-                 "model_type": "qwen3", "num_attention_heads": 8, "num_hidden_layers": 6, "num_key_value_heads": 4, "rms_norm_eps": 1e-06,
+                 "model_type": "qwen3", "num_attention_heads": 8, "num_hidden_layers": 4, "num_key_value_heads": 4, "rms_norm_eps": 1e-06,
                  "rope_theta": 1000000, "tie_word_embeddings": true, "torch_dtype": "bfloat16", "vocab_size": 32768}
                 """);
         Path model = folder.resolve("model");
         peak("init", "--like", folder.toString(), model.toString());
-        compare(model.toString(), List.of("kd.batch=4"));
-        compare(model.toString(), List.of("kd.batch=4", "kd.optimisation.recompute_blocks=true"));
+        compare(model.toString(), "kd.batch=4");
+        compare(model.toString(), "kd.batch=4", "kd.optimisation.recompute_blocks=true");
     }
 
-    private void compare(String model, List<String> more) throws Exception {
-        var settings = new ArrayList<>(SETTINGS);
-        settings.addAll(more);
-        settings.add("model=\"" + model + "\"");
-        Plan plan = Plan.of(Configuration.resolve(settings, RunSettings.DEFAULT, RunSettings.class).value(), Path.of(model));
-        String id = Integer.toHexString(more.hashCode());
-        Path gptq = folder.resolve("gptq" + id);
+    private void compare(String model, String... sets) throws Exception {
+        Path recipe = folder.resolve("recipe.yaml");
+        Files.writeString(recipe, RECIPE);
+        Path out = Files.createTempDirectory(folder, "run");
+        Plan plan = Plan.of(recipe, List.of(sets), _ -> Path.of(model));
         var figures = new ArrayList<String>();
         for (Plan.Stage stage : plan.stages()) {
-            var command = new ArrayList<String>();
-            switch (stage.name()) {
-                case "rtn" -> command.addAll(List.of("quantize", "--method", "rtn", model, folder.resolve("rtn" + id).toString()));
-                case "gptq" -> command.addAll(List.of("quantize", "--method", "gptq", model, gptq.toString()));
-                case "gptq+kd" -> command.addAll(List.of("distill", "--teacher", model, gptq.toString(), folder.resolve("kd" + id).toString()));
-                default -> command.addAll(List.of("eval", model, "--out", folder.resolve("eval" + id).toString()));
-            }
-            for (String setting : settings) command.addAll(List.of("--set", setting));
+            String to = out.resolve(stage.name()).toString();
+            var command = new ArrayList<>(switch (stage.name()) {
+                case "rtn", "gptq" -> List.of("quantize", "--method", stage.name(), model, to, "--recipe", recipe.toString());
+                case "gptq+kd" -> List.of("distill", "--teacher", model, out.resolve("gptq").toString(), to, "--recipe", recipe.toString());
+                default -> List.of("eval", model, "--out", to, "--set", "evaluate.problems=20", "--set", "evaluate.seeds=[42]", "--tasks", "easy,medium,hard");
+            });
+            for (String set : sets) command.addAll(List.of("--set", set));
             long measured = peak(command.toArray(String[]::new));
             figures.add("%s: planned %d MiB, measured %d MiB".formatted(stage.name(), stage.bytes() >> 20, measured >> 20));
             assertThat((double) stage.bytes()).as(String.join("; ", figures)).isCloseTo(measured, TOLERANCE);

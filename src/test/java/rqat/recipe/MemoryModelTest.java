@@ -3,12 +3,17 @@ package rqat.recipe;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import rqat.io.AtomicFiles;
 import rqat.model.ModelConfig;
-import rqat.run.Configuration;
 
 /// The arithmetic of plans against counts by hand; `PlanTest` holds it against measured peaks.
 class MemoryModelTest {
+    @TempDir
+    Path folder;
+
     private static final Path EMBEDDED = Path.of("models/embedded");
 
     @Test
@@ -47,12 +52,13 @@ class MemoryModelTest {
         assertThat(small.operations()).isBetween(0.5 * large.operations(), large.operations());
     }
 
-    private static Plan plan(String set) {
-        return Plan.of(
-                Configuration.resolve(
-                                java.util.List.of("rows=[\"gptq+kd\"]", "quantise.calibration=64", "kd.problems=600", "kd.optimisation.steps=3", "kd.optimisation.warm_up=0", set),
-                                RunSettings.DEFAULT, RunSettings.class)
-                        .value(),
-                EMBEDDED);
+    private Plan plan(String set) {
+        Path recipe = folder.resolve("recipe.yaml");
+        AtomicFiles.write(recipe, """
+                rows: [gptq+kd]
+                quantise: {calibration: 64}
+                kd: {problems: 600, optimisation: {steps: 3, warm_up: 0}}
+                """);
+        return Plan.of(recipe, List.of(set), _ -> EMBEDDED);
     }
 }
