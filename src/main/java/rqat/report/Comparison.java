@@ -34,8 +34,6 @@ public final class Comparison {
 
     /// What both runs have, in the order of the first.
     public static List<Difference> of(Results first, Results second) {
-        double firstFactor = first.percentFactor();
-        double secondFactor = second.percentFactor();
         var differences = new ArrayList<Difference>();
         for (Row row : first.rows()) {
             Optional<Row> other = second.rows().stream().filter(candidate -> candidate.name().equals(row.name())).findFirst();
@@ -43,19 +41,17 @@ public final class Comparison {
             row.scores().forEach((task, score) -> {
                 Score otherScore = other.get().scores().get(task);
                 if (otherScore == null) return;
-                double variance = variance(score, firstFactor) + variance(otherScore, secondFactor);
-                differences.add(new Difference(
-                        row.name(), task, score.mean() * firstFactor, otherScore.mean() * secondFactor, 2 * Math.sqrt(variance)));
+                double variance = variance(score) + variance(otherScore);
+                differences.add(new Difference(row.name(), task, score.mean(), otherScore.mean(), 2 * Math.sqrt(variance)));
             });
         }
         return differences;
     }
 
     /// Of the mean, in squared points.
-    private static double variance(Score score, double factor) {
-        if (score.seeds() > 1 && !Double.isNaN(score.std())) return Math.pow(score.std() * factor, 2) / score.seeds();
-        double share = score.mean() * factor / 100;
-        return 100 * 100 * share * (1 - share) / ((double) score.problems() * Math.max(1, score.seeds()));
+    private static double variance(Score score) {
+        if (score.seeds() > 1 && !Double.isNaN(score.std())) return score.std() * score.std() / score.seeds();
+        return score.mean() * (100 - score.mean()) / ((double) score.problems() * Math.max(1, score.seeds()));
     }
 
     /// As a table for the terminal; then the rows that only one run has.

@@ -29,8 +29,8 @@ class ComparisonTest {
 
     @Test
     void oneSeedLeavesTheNumberOfProblems() {
-        var first = new Results(List.of(row("gptq", new Score(0.5, Double.NaN, 400, 1))));
-        var second = new Results(List.of(row("gptq", new Score(0.6, Double.NaN, 400, 1))));
+        var first = new Results(List.of(row("gptq", new Score(50, Double.NaN, 400, 1))));
+        var second = new Results(List.of(row("gptq", new Score(60, Double.NaN, 400, 1))));
         Difference difference = Comparison.of(first, second).getFirst();
         assertThat(difference.points()).isCloseTo(10, org.assertj.core.data.Offset.offset(1e-9));
         assertThat(difference.noise()).isCloseTo(200 * Math.sqrt(0.25 / 400 + 0.24 / 400), org.assertj.core.data.Offset.offset(1e-9));
