@@ -13,13 +13,14 @@ import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import rqat.data.TokenSequence;
+import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
 import rqat.io.AtomicFiles;
 import rqat.model.ModelConfig;
 import rqat.quant.Method;
 import rqat.recipe.Pipeline.Model;
+import rqat.run.Progress;
 import rqat.tensor.Torch;
-import rqat.text.Tokenizer;
 import rqat.train.MicroBatch;
 import rqat.train.ShuffledBatches;
 
@@ -148,7 +149,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             }
             int group = chain.isEmpty() ? 0 : ((Quantize.Settings) chain.peek().settings()).method().grid().groupSize();
             int width = own.compute() == Torch.Compute.BFLOAT16 ? 2 : 4;
-            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), Tokenizer.load(directory), checkpointBytes(directory));
+            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), directory, checkpointBytes(directory));
             for (Model.Made made : chain) {
                 if (!stages.containsKey(made)) stages.put(made, planner.stage(made));
             }
@@ -171,27 +172,32 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
     }
 
     /// @param checkpoint bytes of the full-precision model's files
-    private record Planner(RunSettings settings, MemoryModel model, Tokenizer tokenizer, long checkpoint) {
+    private record Planner(RunSettings settings, MemoryModel model, Path directory, long checkpoint) {
         private static final int FLOAT = 4;
+        /// Tokens of a benchmark's prompt, and problems of a benchmark, about: its files are not read for this.
+        private static final int PROMPT = 256;
+        private static final int PROBLEMS = 500;
 
         Stage stage(Model.Made made) {
             String name = made.chain().name();
             return switch (made.settings()) {
                 case Quantize.Settings quantise -> quantisation(name, quantise);
                 case FineTune.Settings sft ->
-                    training(name, sft.optimisation(), batches(sft.tasks(), sft.problems(), sft.batch()), 2, false);
+                    training(name, sft.optimisation(), batches(texts(sft.data(), sft.tasks(), sft.texts()), sft.problems(), sft.batch()), 2, false);
                 case Distill.Settings kd -> training(
-                        name, kd.optimisation(), batches(kd.tasks(), kd.problems(), kd.batch()), kd.loss() == Distill.Loss.FORWARD_KL ? 5 : 7, true);
+                        name, kd.optimisation(), batches(texts(kd.data(), kd.tasks(), kd.texts()), kd.problems(), kd.batch()), kd.loss() == Distill.Loss.FORWARD_KL ? 5 : 7, true);
                 case Reinforce.Settings grpo -> reinforcement(name, grpo);
             };
         }
 
-        private WordProblemTexts texts(List<String> tasks) {
-            return new WordProblemTexts(tokenizer, tasks, settings.seed());
+        /// As the stage reads them, downloaded if need be.
+        private StageTexts texts(DataSettings data, List<String> tasks, Texts texts) {
+            var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.silent());
+            return StageTexts.of(session, data, tasks, texts, directory, StageTexts.inputs(session, data, new LinkedHashMap<>()));
         }
 
-        private ShuffledBatches batches(List<String> tasks, int problems, int batch) {
-            return new ShuffledBatches(texts(tasks).training(problems), batch, settings.seed());
+        private ShuffledBatches batches(StageTexts texts, int problems, int batch) {
+            return new ShuffledBatches(texts.training(problems), batch, settings.seed());
         }
 
         private SequencedMap<Part, Long> program() {
@@ -234,7 +240,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             double operations = 0;
             long fitting = 6L * FLOAT * model.largestMap();
             if (!(quantise.method() instanceof Method.RoundToNearest)) {
-                List<int[]> windows = List.of(texts(quantise.tasks()).calibration(quantise.calibration()));
+                List<int[]> windows = List.of(texts(quantise.data(), quantise.tasks(), quantise.texts()).calibration(quantise.calibration()));
                 long calibrating = windows.stream().mapToLong(ids -> ids.length).sum() * model.config().hiddenSize() * model.width()
                         + Math.max(passing(windows), model.solver() + fitting);
                 memory.put(Part.WEIGHTS, model.width() * p);
@@ -287,7 +293,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
 
         private Stage reinforcement(String name, Reinforce.Settings grpo) {
             var memory = student(grpo.optimisation());
-            int prompt = longestPrompt(grpo.tasks());
+            int prompt = longest(texts(grpo.data(), grpo.tasks(), Texts.WORKED));
             int limit = Math.min(prompt + grpo.maxNewTokens(), model.config().maxPositions());
             int sequences = Math.min(grpo.batch(), grpo.prompts() * grpo.groupSize());
             long sampling = model.cache(sequences, prompt, limit, settings.kvCacheGib()) + model.sampling(sequences, prompt, limit);
@@ -339,8 +345,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             return recorded + Math.max(block, model.backward(tokens, length));
         }
 
-        private int longestPrompt(List<String> tasks) {
-            return texts(tasks).problems(Split.VALIDATION, 200).stream().mapToInt(problem -> problem.prompt().length).max().orElse(1);
+        private static int longest(StageTexts texts) {
+            return texts.problems(Split.VALIDATION, 200).stream().mapToInt(problem -> problem.prompt().length).max().orElse(1);
         }
 
         /// Two checkpoints of latents, codes and moments are kept, a third is being written.
@@ -351,11 +357,14 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         private Stage evaluation(int rows) {
             Evaluate.Settings evaluate = settings.evaluate();
             List<String> tasks = evaluate.tasks().stream().filter(Evaluate::reasons).toList();
-            int prompt = tasks.isEmpty() ? 1 : longestPrompt(tasks);
-            int limit = Math.min(prompt + evaluate.maxNewTokens(), model.config().maxPositions());
+            List<String> embedded = tasks.stream().filter(WordProblems.TASKS::contains).toList();
+            boolean published = embedded.size() < tasks.size();
+            int prompt = embedded.isEmpty() ? PROMPT : longest(texts(DataSettings.DEFAULT, embedded, Texts.WORKED));
+            int limit = Math.min(published ? evaluate.published().tokens() : prompt + evaluate.maxNewTokens(), model.config().maxPositions());
+            int problems = !published ? evaluate.problems() : evaluate.published().limit() == 0 ? PROBLEMS : evaluate.published().limit();
             var memory = program();
             long weights = model.width() * model.parameters();
-            int sequences = Math.min(evaluate.batch(), evaluate.problems() * evaluate.seeds().size());
+            int sequences = Math.min(evaluate.batch(), problems * evaluate.seeds().size());
             long cache = tasks.isEmpty() ? 0 : model.cache(sequences, prompt, limit, settings.kvCacheGib());
             long sampling = model.sampling(sequences, prompt, limit);
             long scoring = model.block(4096, prompt);
@@ -368,7 +377,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 memory.put(Part.CACHE, cache);
                 memory.put(Part.ACTIVATIONS, Math.max(sampling, scoring - cache));
             }
-            double samples = (double) rows * evaluate.problems() * evaluate.seeds().size() * tasks.size();
+            double samples = (double) rows * problems * evaluate.seeds().size() * tasks.size();
             return new Stage("evaluate", memory, (long) samples * 2000, samples * limit * model.operations());
         }
     }
