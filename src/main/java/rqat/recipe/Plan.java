@@ -40,7 +40,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
     /// What takes memory.
     public enum Part {
         /// Of the program and the Java heap.
-        PROGRAM("the program and the Java heap", "it does not shrink"),
+        PROGRAM("program and Java heap", "it does not shrink"),
         /// In the dtype of the forward pass.
         WEIGHTS("weights", "compute: bfloat16 halves them"),
         /// Float32.
@@ -48,7 +48,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         /// Float32.
         GRADIENTS("gradients", "freeze parameters (frozen) or take a smaller model"),
         /// Float32, two each.
-        MOMENTS("moments of the optimiser", "freeze parameters (frozen) or take a smaller model"),
+        MOMENTS("moments", "freeze parameters (frozen) or take a smaller model"),
         /// Codes twice, scales, zero points.
         GRIDS("codes and grids", "larger groups have fewer scales"),
         /// Of distillation.
@@ -62,7 +62,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         /// Of calibration.
         CALIBRATION("calibration", "fewer or shorter calibration texts"),
         /// Tensors of up to 32 MiB come from arenas, which keep what is freed.
-        RETAINED("freed memory that the allocator keeps", "it follows activations, logits and calibration"),
+        RETAINED("kept by the allocator", "it follows activations, logits and calibration"),
         /// While a file is written or read.
         FILES("files being read or written", "the largest tensor passes through memory; it does not shrink");
 
@@ -97,9 +97,9 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             return memory.values().stream().mapToLong(Long::longValue).sum();
         }
 
-        /// The largest part.
+        /// The largest part that can be made smaller.
         public Part binding() {
-            return memory.entrySet().stream().max(java.util.Map.Entry.comparingByValue()).orElseThrow().getKey();
+            return memory.entrySet().stream().filter(part -> part.getKey() != Part.PROGRAM && part.getKey() != Part.RETAINED).max(java.util.Map.Entry.comparingByValue()).orElseThrow().getKey();
         }
     }
 
