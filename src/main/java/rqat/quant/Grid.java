@@ -2,6 +2,7 @@ package rqat.quant;
 
 import java.util.List;
 import java.util.function.Supplier;
+import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.MemoryFormatOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.ScalarOptional;
@@ -34,7 +35,11 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
     private static final int SEARCH_STEPS = 80;
     private static final double SEARCH_NORM = 2.4;
     /// Elements quantised at a time by the search: its temporaries stay near the processor.
-    private static final long SEARCH_ELEMENTS = 1 << 20;
+    private static final long SEARCH_ELEMENTS = 1 << 17;
+    /// Errors that differ by less than this part of themselves are compared exactly; the fast formula errs by a hundredth of it.
+    private static final double CONTESTED = 1e-4;
+    /// Errors below this are compared exactly too: some of their terms may be too small for float32.
+    private static final double UNDERFLOW = 1e-30;
 
     /// The grid that covers `weight [R, C]`, whose columns the groups divide.
     public static Grid fit(GridSpec spec, Tensor weight, ClipSearch search) {
@@ -137,11 +142,16 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
             return new Range(groups.amin(new long[] {-1}, false), groups.amax(new long[] {-1}, false));
         }
 
-        Range shrunk(double factor) {
-            return new Range(low.mul(new Scalar(factor)), high.mul(new Scalar(factor)));
+        Range shrunk(Tensor factors) {
+            return new Range(low.mul(factors), high.mul(factors));
         }
 
-        Range rows(long from, long count) {
+        /// Of groups by their number.
+        Range select(Tensor numbers) {
+            return new Range(low.index_select(0, numbers), high.index_select(0, numbers));
+        }
+
+        Range part(long from, long count) {
             return new Range(low.narrow(0, from, count), high.narrow(0, from, count));
         }
 
@@ -157,44 +167,93 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
         }
     }
 
+    /// Per group, the first candidate whose error no other undercuts. Raising to the power of 2.4 takes most of the time, so errors are computed
+    /// by a faster formula first; where that finds others within [#CONTESTED] of the smallest, the exact one decides.
     private static List<Tensor> searched(GridSpec spec, Tensor groups, Range range) {
-        long rows = groups.size(0);
-        long atOnce = Math.max(1, SEARCH_ELEMENTS * rows / groups.numel());
-        Tensor scale = torch.empty_like(range.high());
-        Tensor zero = torch.empty_like(range.high());
-        for (long from = 0; from < rows; from += atOnce) {
-            long first = from;
-            long count = Math.min(atOnce, rows - from);
-            Scope.run(() -> {
-                List<Tensor> best = searchedChunk(spec, groups.narrow(0, first, count), range.rows(first, count));
-                scale.narrow(0, first, count).copy_(best.get(0));
-                zero.narrow(0, first, count).copy_(best.get(1));
-            });
-        }
-        return List.of(scale, zero);
+        Tensor each = groups.reshape(-1, 1, groups.size(2));
+        Range ranges = new Range(range.low.reshape(-1, 1), range.high.reshape(-1, 1));
+        Tensor scale = torch.empty_like(ranges.high);
+        Tensor zero = torch.empty_like(ranges.high);
+        Tensor contested = torch.empty_like(ranges.high);
+        inChunks(each, (from, count) -> {
+            List<Tensor> found = searchedQuickly(spec, each.narrow(0, from, count), ranges.part(from, count));
+            scale.narrow(0, from, count).copy_(found.get(0));
+            zero.narrow(0, from, count).copy_(found.get(1));
+            contested.narrow(0, from, count).copy_(found.get(2));
+        });
+        Tensor open = contested.view(-1).nonzero().view(-1);
+        Tensor few = each.index_select(0, open);
+        inChunks(few, (from, count) -> {
+            Tensor numbers = open.narrow(0, from, count);
+            List<Tensor> found = searchedExactly(spec, few.narrow(0, from, count), ranges.select(numbers));
+            scale.index_copy_(0, numbers, found.get(0));
+            zero.index_copy_(0, numbers, found.get(1));
+        });
+        return List.of(scale.view(Tensors.shape(range.high)), zero.view(Tensors.shape(range.high)));
     }
 
-    /// Keeps, per group, the first candidate whose error no other undercuts.
-    private static List<Tensor> searchedChunk(GridSpec spec, Tensor groups, Range range) {
-        List<Tensor> best = range.parameters(spec, SMALLEST_RANGE);
-        Tensor smallest = torch.full_like(range.high(), new Scalar(Double.POSITIVE_INFINITY));
+    private interface Chunk {
+        void search(long from, long count);
+    }
+
+    private static void inChunks(Tensor groups, Chunk chunk) {
+        long atOnce = Math.max(1, SEARCH_ELEMENTS / groups.size(2));
+        for (long from = 0; from < groups.size(0); from += atOnce) {
+            long first = from, count = Math.min(atOnce, groups.size(0) - from);
+            Scope.run(() -> chunk.search(first, count));
+        }
+    }
+
+    /// The candidates of all steps, `[steps, N, 1]`.
+    private static List<Tensor> candidates(GridSpec spec, Range range) {
+        var factors = new float[SEARCH_STEPS];
+        for (int step = 0; step < SEARCH_STEPS; step++) factors[step] = (float) (1 - step / 100.0);
+        return range.shrunk(Tensors.of(factors, SEARCH_STEPS, 1, 1).to(range.high.device(), ScalarType.Float)).parameters(spec, 0);
+    }
+
+    /// Scales, zero points, and whether the choice is contested, `[N, 1]` for `groups [N, 1, G]`.
+    private static List<Tensor> searchedQuickly(GridSpec spec, Tensor groups, Range range) {
+        List<Tensor> candidates = candidates(spec, range);
+        Tensor scales = candidates.get(0), zeros = candidates.get(1);
+        Tensor errors = torch.empty_like(scales);
         for (int step = 0; step < SEARCH_STEPS; step++) {
-            double factor = 1 - step / 100.0;
+            int index = step;
             Scope.run(() -> {
-                List<Tensor> parameters = range.shrunk(factor).parameters(spec, 0);
-                Grid candidate = of(spec, parameters);
-                Tensor error = candidate
-                        .onGrid(candidate.clipped(groups))
-                        .sub_(groups)
-                        .abs_()
-                        .pow_(new Scalar(SEARCH_NORM))
-                        .sum(-1);
+                Tensor error = new Grid(spec, scales.select(0, index), zeros.select(0, index)).errors(groups);
+                error.mul_(error).log_().mul_(new Scalar(SEARCH_NORM / 2)).exp_();
+                errors.select(0, index).copy_(error.sum(-1));
+            });
+        }
+        Tensor bound = errors.amin(new long[] {0}, true).mul_(new Scalar(1 + CONTESTED)).add_(new Scalar(UNDERFLOW));
+        Tensor winner = errors.argmin(new LongOptional(0), true);
+        return List.of(
+                scales.gather(0, winner).squeeze(0),
+                zeros.gather(0, winner).squeeze(0),
+                errors.le(bound).sum(0).gt(new Scalar(1)));
+    }
+
+    /// Scales and zero points as the definition says.
+    private static List<Tensor> searchedExactly(GridSpec spec, Tensor groups, Range range) {
+        List<Tensor> candidates = candidates(spec, range);
+        List<Tensor> best = range.parameters(spec, SMALLEST_RANGE);
+        Tensor smallest = torch.full_like(range.high, new Scalar(Double.POSITIVE_INFINITY));
+        for (int step = 0; step < SEARCH_STEPS; step++) {
+            int index = step;
+            Scope.run(() -> {
+                Grid candidate = new Grid(spec, candidates.get(0).select(0, index), candidates.get(1).select(0, index));
+                Tensor error = candidate.errors(groups).abs_().pow_(new Scalar(SEARCH_NORM)).sum(-1);
                 Tensor better = error.lt(smallest);
                 smallest.copy_(torch.where(better, error, smallest));
-                for (int i = 0; i < 2; i++) best.get(i).copy_(torch.where(better, parameters.get(i), best.get(i)));
+                best.get(0).copy_(torch.where(better, candidate.scale, best.get(0)));
+                best.get(1).copy_(torch.where(better, candidate.zero, best.get(1)));
             });
         }
         return best;
+    }
+
+    /// What rounding adds to `groups [N, 1, G]`.
+    private Tensor errors(Tensor groups) {
+        return onGrid(clipped(groups)).sub_(groups);
     }
 
     /// `[R, C]`, or groups already, of any dtype as float32 `[R, groups, G]`; a view where possible.

@@ -111,6 +111,54 @@ class GridTest {
         }));
     }
 
+    /// Candidate by candidate with the power itself, bit for bit: groups of every size of value, some all zero, some on a grid already.
+    @Test
+    void searchChoosesWhatTheDefinitionChooses() {
+        Property.forAll(30, random -> Scope.run(() -> {
+            GridSpec spec = anySpec(random);
+            GridSpec row = new GridSpec(spec.bits(), 0, spec.symmetric(), spec.scaleType());
+            Tensor weight = gaussian(random, Math.pow(10, random.nextInt(12) - 8), 6, 24);
+            weight.narrow(0, 0, 1).zero_();
+            weight.narrow(0, 1, 1).copy_(Grid.fit(row, weight.narrow(0, 1, 1), ClipSearch.NONE).fakeQuantise(weight.narrow(0, 1, 1)));
+            Grid found = Grid.fit(row, weight, ClipSearch.MSE);
+            for (int r = 0; r < 6; r++) {
+                Tensor values = weight.narrow(0, r, 1);
+                Grid best = null;
+                double smallest = Double.POSITIVE_INFINITY;
+                for (int step = 0; step < 80; step++) {
+                    Grid candidate = shrunk(row, values, (float) (1 - step / 100.0));
+                    double error = Tensors.item(candidate.fakeQuantise(values).sub(values).abs().pow(new Scalar(2.4)).sum());
+                    if (error < smallest) {
+                        smallest = error;
+                        best = candidate;
+                    }
+                }
+                assertThat(Tensors.floats(found.scale())[r]).isEqualTo(Tensors.floats(best.scale())[0]);
+                assertThat(Tensors.floats(found.zero())[r]).isEqualTo(Tensors.floats(best.zero())[0]);
+            }
+        }));
+    }
+
+    /// The grid of one row whose range is shrunk to a part of it, one float at a time.
+    private static Grid shrunk(GridSpec spec, Tensor row, float factor) {
+        float low = 0, high = 0;
+        for (float value : Tensors.floats(row)) {
+            low = Math.min(low, value);
+            high = Math.max(high, value);
+        }
+        if (spec.symmetric()) {
+            Tensor scale = Tensors.of(new float[] {Math.max(Math.max(-low, high), 1e-5f) * factor / spec.maximum()}, 1, 1);
+            return new Grid(spec, spec.scaleType().round(scale), Tensors.zeros(ScalarType.Float, 1, 1));
+        }
+        if (low == high) {
+            low = -1;
+            high = 1;
+        }
+        Tensor scale = spec.scaleType().round(Tensors.of(new float[] {(high * factor - low * factor) / spec.maximum()}, 1, 1));
+        float zero = (float) -Math.rint(low * factor / Tensors.floats(scale)[0]);
+        return new Grid(spec, scale, Tensors.of(new float[] {Math.min(Math.max(zero, 0), spec.maximum())}, 1, 1));
+    }
+
     @Test
     void rangesThatTouchNoGrid() {
         Scope.run(() -> {
