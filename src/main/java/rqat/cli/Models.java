@@ -18,7 +18,7 @@ final class Models {
         if (!model.equals(EMBEDDED)) {
             Path directory = Path.of(model);
             if (Files.isDirectory(directory)) return directory;
-            if (Hub.isId(model)) return Interruption.stopping(() -> Hub.ofEnvironment(Progress.Display.ofStandardError()).model(model));
+            if (Hub.isId(model)) return downloaded(model);
             throw Failure.badFile("%s: no such directory; expected a Hugging Face model directory, a repository `owner/name` of the Hub, or `%s`"
                     .formatted(model, EMBEDDED));
         }
@@ -28,5 +28,18 @@ final class Models {
             throw Failure.badFile("%s: the embedded model is not there; start rqat by its launcher script".formatted(directory));
         }
         return directory;
+    }
+
+    private static Path downloaded(String model) {
+        try {
+            return Interruption.stopping(() -> Hub.ofEnvironment(Progress.Display.ofStandardError()).model(model));
+        } catch (Failure failure) {
+            String message = "%s is no directory here; as a repository of the Hub: %s".formatted(model, failure.getMessage());
+            throw switch (failure.kind()) {
+                case BAD_FILE -> Failure.badFile(message, failure);
+                case FAILED -> Failure.failed(message, failure);
+                case USAGE, GATE, INTERRUPTED -> failure;
+            };
+        }
     }
 }

@@ -42,6 +42,9 @@ import tools.jackson.databind.JsonNode;
 /// Tried again with [Patience]: whatever failed on the way, 408, 429 and 5xx. Every other answer but success is final and is explained.
 final class Download {
     private static final String ADVICE = "The same command resumes; with HF_HUB_OFFLINE=1 only the cache is used";
+    /// Nothing is lost yet, and a name may be mistyped or the machine without a network: somebody is waiting to hear of it.
+    private static final int DESCRIPTION_FAILURES = 4;
+
     private static final Duration ANSWER = Duration.ofSeconds(60);
     private static final long STALL_SECONDS = 60;
     private static final int MAXIMUM_REDIRECTS = 5;
@@ -63,7 +66,7 @@ final class Download {
 
     /// A small JSON answer.
     JsonNode json(URI address, String what) {
-        return patience.persist(what, ADVICE, () -> 0L, () -> {
+        return new Patience(settings.patience(), DESCRIPTION_FAILURES).persist(what, ADVICE, () -> 0L, () -> {
             HttpResponse<InputStream> response = get(address, what, -1);
             try (InputStream body = response.body(); var watch = new Watch(body)) {
                 var bytes = new ByteArrayOutputStream();

@@ -1,6 +1,7 @@
 package rqat.io;
 
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.http.HttpHeaders;
 import java.nio.channels.ClosedByInterruptException;
 import java.time.Duration;
@@ -70,7 +71,7 @@ public record Patience(Duration first, int failures) {
                 failed = 0;
             }
             if (++failed >= failures) {
-                String last = cause.getMessage() == null ? cause.toString() : cause.getMessage();
+                String last = cause instanceof ConnectException ? "no connection" : cause.getMessage() == null ? cause.toString() : cause.getMessage();
                 throw Failure.failed("%s: given up after %d attempts; the last one: %s. %s".formatted(what, failed, last, advice), cause);
             }
             Duration wait = cause instanceof Passing passing && passing.wait != null ? passing.wait : first.multipliedBy(1L << (failed - 1));
