@@ -8,6 +8,7 @@ final class AnswerExtractor {
 
     private static final String THINK_OPEN = "<think>";
     private static final String THINK_CLOSE = "</think>";
+    private static final String MARK = "####";
     private static final String[] BOXES = {"\\boxed", "\\fbox"};
 
     private AnswerExtractor() {}
@@ -75,6 +76,17 @@ final class AnswerExtractor {
             return new Boxed.None();
         }
         return lastStart > end ? new Boxed.Unclosed(text.substring(lastStart)) : new Boxed.Content(text.substring(start, end));
+    }
+
+    /// The final answer of a text that writes it as GSM8K does, in a line behind `####`; the last such line counts.
+    static Boxed markedLine(String text, int from) {
+        int mark = text.lastIndexOf(MARK);
+        if (mark < from) {
+            return new Boxed.None();
+        }
+        int line = text.indexOf('\n', mark);
+        String answer = text.substring(mark + MARK.length(), line < 0 ? text.length() : line).strip();
+        return answer.isEmpty() ? new Boxed.None() : new Boxed.Content(answer);
     }
 
     /// The length of the box command at a backslash, 0 when it is another command.

@@ -45,9 +45,10 @@ final class CandidateFinder {
     private final PlainScanner plain;
     /// Candidates by rank; within a rank in the order of the patterns.
     private final Map<Integer, List<Candidate>> ranks = new TreeMap<>();
-    private int displayEnd = -2;
-    private int bracketEnd = -2;
-    private int parenthesisEnd = -2;
+    private final Search displayEnd = new Search("$$");
+    private final Search bracketEnd = new Search("\\]");
+    private final Search parenthesisEnd = new Search("\\)");
+    private final Search lineEnd = new Search("\n");
 
     private CandidateFinder(String text, Budget budget) {
         this.text = text;
@@ -340,18 +341,18 @@ final class CandidateFinder {
         int end = 0;
         if (c == '$' && before != '\\' && text.startsWith("$$", at)) {
             start = at + 2;
-            displayEnd = displayEnd == -1 || displayEnd >= start ? displayEnd : text.indexOf("$$", start);
-            close = displayEnd > start && text.charAt(displayEnd - 1) != '\\' ? displayEnd : -1;
+            int found = displayEnd.from(start);
+            close = found > start && text.charAt(found - 1) != '\\' ? found : -1;
             end = close + 2;
         } else if (before != '\\' && text.startsWith("\\[", at)) {
             start = at + 2;
-            bracketEnd = bracketEnd == -1 || bracketEnd >= start ? bracketEnd : text.indexOf("\\]", start);
-            close = bracketEnd > start && text.charAt(bracketEnd - 1) != '\\' ? bracketEnd : -1;
+            int found = bracketEnd.from(start);
+            close = found > start && text.charAt(found - 1) != '\\' ? found : -1;
             end = close + 2;
         } else if (before != '\\' && text.startsWith("\\(", at)) {
             start = at + 2;
-            parenthesisEnd = parenthesisEnd == -1 || parenthesisEnd >= start ? parenthesisEnd : text.indexOf("\\)", start);
-            close = parenthesisEnd > start && text.charAt(parenthesisEnd - 1) != '\\' && oneLine(start, parenthesisEnd) ? parenthesisEnd : -1;
+            int found = parenthesisEnd.from(start);
+            close = found > start && text.charAt(found - 1) != '\\' && oneLine(start, found) ? found : -1;
             end = close + 2;
         } else if (isSpace(c) && at + 1 < text.length() && text.charAt(at + 1) == '[') {
             start = at + 2;
@@ -386,11 +387,34 @@ final class CandidateFinder {
         return box >= 0 && latex.indexOf('}', box + 8) >= 0;
     }
 
-    private int nextLine = -2;
-
     private boolean oneLine(int from, int to) {
-        nextLine = nextLine == -1 || nextLine >= from ? nextLine : text.indexOf('\n', from);
-        return nextLine < 0 || nextLine >= to;
+        int line = lineEnd.from(from);
+        return line < 0 || line >= to;
+    }
+
+    /// The next place of a delimiter. Remembers the last answer, so that a delimiter that is far away or missing is not looked for from
+    /// every place before it.
+    private final class Search {
+        private final String delimiter;
+        private int start = -1;
+        private int found = -1;
+
+        Search(String delimiter) {
+            this.delimiter = delimiter;
+        }
+
+        /// The first place at or behind an index, or -1.
+        int from(int index) {
+            if (start >= 0 && index < start) {
+                int before = text.indexOf(delimiter, index, Math.min(start + delimiter.length() - 1, text.length()));
+                found = before >= 0 ? before : found;
+                start = index;
+            } else if (start < 0 || found >= 0 && found < index) {
+                found = text.indexOf(delimiter, index);
+                start = index;
+            }
+            return found;
+        }
     }
 
     private int dollarClose(int from) {

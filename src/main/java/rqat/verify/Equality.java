@@ -11,7 +11,7 @@ import rqat.verify.Answer.Text;
 ///
 /// Numbers are equal exactly. One exception follows Math-Verify: a decimal stands for the fraction or root that it equals when both are
 /// rounded to six places (`0.333333` is `1/3`, `0.3333` is not). It does not extend to integers, and not to values that round to zero,
-/// where six places say nothing.
+/// where six places say nothing. What is no number and not the same text is compared as a formula by [FormulaEquality].
 final class Equality {
 
     private static final int DECIMAL_PLACES = 6;
@@ -25,9 +25,10 @@ final class Equality {
                     ? name.equals(otherName) && equal(value, otherValue, budget)
                     : equal(value, answer, budget);
             case Answer _ when answer instanceof Named(_, Answer value) -> equal(gold, value, budget);
-            case Number number -> answer instanceof Number other && equalNumbers(number, other, budget);
+            case Number number when answer instanceof Number other -> equalNumbers(number, other, budget);
             case Sequence sequence -> answer instanceof Sequence other && equalSequences(sequence, other, budget);
-            case Text text -> answer instanceof Text other && equalTexts(text, other);
+            case Text text when answer instanceof Text other && equalTexts(text, other) -> true;
+            case Number _, Text _ -> FormulaEquality.equal(gold, answer, budget);
         };
     }
 

@@ -291,6 +291,11 @@ final class FormulaLexer {
 
     private void accent(String name) {
         int open = at + (at < text.length() && isSpace(text.charAt(at)) ? 1 : 0);
+        if (name.equals("mathbb") && "NZQRCP".indexOf(charAt(open)) >= 0 && !isLetter(charAt(open + 1))) {
+            add(Kind.SET, String.valueOf(text.charAt(open)));
+            at = open + 1;
+            return;
+        }
         int close = open;
         while (close < text.length() && (text.charAt(close) != '}' || text.charAt(close - 1) == '\\')) {
             close++;
@@ -298,7 +303,7 @@ final class FormulaLexer {
         if (charAt(open) != '{' || close == text.length()) {
             throw new Unreadable("accent");
         }
-        String content = text.substring(open + 1, close);
+        String content = text.substring(open + 1, close).strip();
         at = close + 1;
         if (name.equals("mathbb") && content.length() == 1 && "NZQRCP".contains(content)) {
             add(Kind.SET, content);
@@ -318,16 +323,17 @@ final class FormulaLexer {
     }
 
     private void environment(String command) {
+        skipSpace();
         int close = text.indexOf('}', at);
-        if (charAt(at) != '{' || close < 0) {
-            throw new Unreadable("environment");
-        }
-        String name = text.substring(at + 1, close);
-        at = close + 1;
+        boolean braces = charAt(at) == '{' && close > 0;
+        int end = braces ? close : commandEnd(at);
+        String name = text.substring(braces ? at + 1 : at, end).strip();
+        at = braces ? close + 1 : end;
         switch (name) {
             case "matrix", "pmatrix", "bmatrix", "vmatrix" -> add(command.equals("begin") ? Kind.BEGIN : Kind.END, name);
             case "array" -> {
                 if (command.equals("begin")) {
+                    skipSpace();
                     int columns = text.indexOf('}', at);
                     if (charAt(at) != '{' || columns < 0 || !text.substring(at + 1, columns).chars().allMatch(c -> "clr".indexOf(c) >= 0)) {
                         throw new Unreadable("array");
@@ -370,6 +376,12 @@ final class FormulaLexer {
             end++;
         }
         return end;
+    }
+
+    private void skipSpace() {
+        while (at < text.length() && isSpace(text.charAt(at))) {
+            at++;
+        }
     }
 
     private char charAt(int index) {

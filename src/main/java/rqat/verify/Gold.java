@@ -1,5 +1,7 @@
 package rqat.verify;
 
+import java.util.Collection;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import rqat.verify.AnswerExtractor.Boxed;
 
@@ -39,6 +41,22 @@ public final class Gold {
     /// completion can earn a reward on them.
     public boolean usable() {
         return answer != null;
+    }
+
+    /// Whether the answer is a number, a formula, a list or a name with a value, and not a text that only the same text matches. Answers
+    /// in words are rightly texts; a formula among those listed by [#texts] is one that is not in the grammar.
+    public boolean understood() {
+        try {
+            return answer != null && (!(answer instanceof Answer.Text) || FormulaEquality.formula(answer, new Budget()) != null);
+        } catch (Budget.Exhausted e) {
+            return false;
+        }
+    }
+
+    /// The reference answers among these that are only compared as text, or that nothing can match: what to look at before a data set is
+    /// used for rewards.
+    public static List<String> texts(Collection<String> published) {
+        return published.stream().filter(answer -> !Gold.of(answer).understood()).toList();
     }
 
     /// The text of the answer alone, without the solution around it.

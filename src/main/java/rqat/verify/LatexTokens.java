@@ -50,6 +50,7 @@ final class LatexTokens {
 
     private static final Map<String, String> ALIASES = Map.ofEntries(
             Map.entry("dfrac", "\\frac"), Map.entry("tfrac", "\\frac"), Map.entry("cfrac", "\\frac"),
+            Map.entry("dbinom", "\\binom"), Map.entry("tbinom", "\\binom"),
             Map.entry("leq", "\\le"), Map.entry("leqslant", "\\le"), Map.entry("geq", "\\ge"), Map.entry("geqslant", "\\ge"),
             Map.entry("neq", "\\ne"), Map.entry("lt", "<"), Map.entry("gt", ">"), Map.entry("times", "*"), Map.entry("cdot", "*"),
             Map.entry("ast", "*"), Map.entry("div", "/"), Map.entry("lbrace", "\\{"), Map.entry("rbrace", "\\}"), Map.entry("lvert", "|"),
@@ -223,8 +224,7 @@ final class LatexTokens {
 
     private void number() {
         // `\frac12` is one half: an unbraced argument of \frac is a single digit
-        boolean argument = endsWith("\\frac")
-                || tokens.size() >= 2 && tokens.getLast().kind() == Kind.NUMBER && tokens.get(tokens.size() - 2).is("\\frac");
+        boolean argument = endsWithFraction(0) || tokens.size() >= 2 && tokens.getLast().kind() == Kind.NUMBER && endsWithFraction(1);
         if (argument && isDigit(at)) {
             add(Kind.NUMBER, text.substring(at, ++at));
             return;
@@ -246,6 +246,11 @@ final class LatexTokens {
         }
         exponent(number);
         add(Kind.NUMBER, number.toString());
+    }
+
+    private boolean endsWithFraction(int skipped) {
+        int last = tokens.size() - 1 - skipped;
+        return last >= 0 && (tokens.get(last).is("\\frac") || tokens.get(last).is("\\binom"));
     }
 
     private void repeating(StringBuilder number) {

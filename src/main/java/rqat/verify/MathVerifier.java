@@ -7,7 +7,8 @@ import rqat.verify.AnswerExtractor.Boxed;
 /// The design follows Math-Verify (github.com/huggingface/Math-Verify, the checker behind lighteval and TRL's accuracy reward) with
 /// four deviations, each in favour of the honest answer. The reasoning is cut before the answer is looked for, so a guess inside
 /// `<think>` is neither joined with the answer nor rewarded. The last box wins; boxes are never joined. The gold answer may be bare
-/// LaTeX. And only a box is an answer: prose such as "the answer is 5" is not.
+/// LaTeX. And only a box is an answer, or where there is none the line behind `####` that GSM8K teaches; prose such as "the answer is 5"
+/// is not. The mode that agrees with Math-Verify is [ReferenceVerifier].
 ///
 /// @param scope which part of a completion may hold the answer
 public record MathVerifier(Scope scope) implements Verifier {
@@ -37,6 +38,9 @@ public record MathVerifier(Scope scope) implements Verifier {
     public Verdict verify(String completion, boolean truncated, Gold gold) {
         int start = AnswerExtractor.answerStart(completion, scope);
         Boxed boxed = start < 0 ? new Boxed.None() : AnswerExtractor.lastBoxed(completion, start);
+        if (start >= 0 && boxed instanceof Boxed.None) {
+            boxed = AnswerExtractor.markedLine(completion, start);
+        }
         return switch (boxed) {
             case Boxed.None() -> new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
             case Boxed.Unclosed(String rest) -> new Verdict(truncated ? Reason.TRUNCATED : Reason.UNPARSABLE, rest);

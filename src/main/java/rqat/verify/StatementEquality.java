@@ -5,7 +5,6 @@ import java.math.RoundingMode;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -236,17 +235,16 @@ record StatementEquality(int decimalPlaces, boolean strict, boolean setByRelatio
 
     // names
 
-    /// A variable beside another, or beside a product of variables that spell its name: `\text{odd}` and `odd`.
+    /// A variable beside another, or beside a product of variables that spell its name: `\text{odd}` and `odd`. Case is for the parser.
     private static boolean equalNames(Expression gold, Expression answer) {
         String a = spelling(gold);
         String b = spelling(answer);
-        return a != null && b != null && (gold instanceof Symbol || answer instanceof Symbol) && a.equals(b)
-                && !(gold instanceof Symbol x && answer instanceof Symbol y && x.name().length() == 1 && !x.name().equals(y.name()));
+        return a != null && a.equals(b);
     }
 
     private static @Nullable String spelling(Expression expression) {
         if (expression instanceof Symbol symbol) {
-            return symbol.name().toLowerCase(Locale.ROOT);
+            return symbol.name();
         }
         if (ExpressionEquality.isLetterE(expression)) {
             return "e";
@@ -257,7 +255,7 @@ record StatementEquality(int decimalPlaces, boolean strict, boolean setByRelatio
         var spelling = new StringBuilder();
         for (Expression factor : factors) {
             if (factor instanceof Symbol symbol) {
-                spelling.append(symbol.name().toLowerCase(Locale.ROOT));
+                spelling.append(symbol.name());
             } else if (ExpressionEquality.isLetterE(factor)) {
                 spelling.append('e');
             } else {

@@ -7,6 +7,7 @@ import static rqat.verify.Reason.NO_ANSWER;
 import static rqat.verify.Reason.TRUNCATED;
 import static rqat.verify.Reason.UNPARSABLE;
 
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -145,6 +146,12 @@ class MathVerifierTest {
         // words and other text
         "\\text{(C)} | C", "\\text{Evelyn} | evelyn", "x \\geq 5 | x >= 5", "a^{2}+b | a^2 + b", "\\mathrm{odd} | odd", "12:30 | 12:30",
         "\\begin{pmatrix} 1 & 2 \\\\ 3 & 4 \\end{pmatrix} | \\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}",
+        // formulas
+        "\\frac{x+2}{7} | \\frac{x}{7}+\\frac{2}{7}", "x^2-1 | (x-1)(x+1)", "2\\pi r | 2r\\pi", "\\sin\\frac{\\pi}{6} | 1/2", "4! | 24", "\\binom52 | 10", "\\log_2 8 | 3",
+        "\\sqrt[3]{2} | 2^{1/3}", "\\sqrt[3]{-8} | -2", "\\sqrt{2+\\sqrt3} | \\frac{\\sqrt6+\\sqrt2}{2}", "\\ln 4 | 2\\ln 2", "i^2 | -1", "e^{i\\pi} | -1",
+        "\\frac{1}{1+i} | \\frac{1-i}{2}", "\\pi | 3.141593", "x+y=5 | y+x=5", "f(x)=x^2+1 | 1+x^2", "2xy | 2yx",
+        "(-\\infty,1)\\cup(2,\\infty) | (2,\\infty)\\cup(-\\infty,1)",
+        "\\begin{pmatrix}1&\\frac24\\\\3&4\\end{pmatrix} | \\begin{bmatrix}1&\\frac12\\\\3&4\\end{bmatrix}",
     })
     void theSameAnswerInAnotherSpellingMatches(String answer, String gold) {
         assertThat(boxed(answer, gold)).isEqualTo(MATCH);
@@ -159,6 +166,7 @@ class MathVerifierTest {
         "x+y=5 | 5", "7 = 11a+c | 11a+c", "2x = 5 | x = 5", "\\sqrt{2} | \\sqrt{3}", "2\\sqrt{3} | 3\\sqrt{2}", "\\frac{1}{2} | \\frac{2}{1}", "R | r", "A | B",
         "x \\geq 5 | x \\leq 5", "12:00 | 1:00", "-2021 | \\pm 2021", "204_5 | 204", "2^3 | 23", "1.000.000 | 1", "0/0 | 0", "1/0 | 0", "1e5 | 15",
         "\\frac{x}{2} | \\frac{x}{3}", "4! | 4", "10^{400} | 10^{401}", "\\Delta | \\delta", "1 2/3 | 5/4",
+        "\\text{listen} | \\text{silent}", "x^2+1 | x^2-1", "\\pi | 3.14", "x | X", "5 | x+5", "2x+1=5 | x=2", "\\sqrt{x^2} | x", "\\begin{pmatrix}1\\\\2\\end{pmatrix} | (1,2)",
     })
     void anotherAnswerDoesNotMatch(String answer, String gold) {
         assertThat(boxed(answer, gold)).isEqualTo(MISMATCH);
@@ -177,6 +185,20 @@ class MathVerifierTest {
         assertThat(Gold.of("7".repeat(20_000)).usable()).isFalse();
         assertThat(reason("\\boxed{}", "")).isEqualTo(NO_ANSWER);
         assertThat(reason("\\boxed{1}", "")).isEqualTo(MISMATCH);
+    }
+
+    @Test
+    void theLineThatGsm8kMarksIsAnAnswerWhereThereIsNoBox() {
+        assertThat(reason("48/2 = 24\n#### 24", "24")).isEqualTo(MATCH);
+        assertThat(reason("#### 25\nno,\n#### 24 \nas I said", "24")).isEqualTo(MATCH);
+        assertThat(reason("<think>\n#### 24\n</think> done", "24")).isEqualTo(NO_ANSWER);
+        assertThat(reason("\\boxed{23}\n#### 24", "24")).isEqualTo(MISMATCH);
+        assertThat(reason("####", "24")).isEqualTo(NO_ANSWER);
+    }
+
+    @Test
+    void listsTheGoldAnswersThatAreOnlyTexts() {
+        assertThat(Gold.texts(List.of("24", "\\frac{x}{2}", "(1,2)", "x=5", "\\text{Evelyn}", "\\cancel{4}", ""))).containsExactly("\\text{Evelyn}", "\\cancel{4}", "");
     }
 
     @Test

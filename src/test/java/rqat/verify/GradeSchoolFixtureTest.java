@@ -1,0 +1,73 @@
+package rqat.verify;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.math.BigDecimal;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.json.JsonMapper;
+
+/// Every published answer of GSM8K is understood; its own solution is right, and the same solution with another number is wrong.
+class GradeSchoolFixtureTest {
+
+    private static final Path FOLDER = Path.of(System.getProperty("rqat.data", ""), "gsm8k");
+
+    private static List<String> answers() throws IOException {
+        var mapper = new JsonMapper();
+        var answers = new ArrayList<String>();
+        for (String file : List.of("train.jsonl", "test.jsonl")) {
+            for (String line : Files.readAllLines(FOLDER.resolve(file))) {
+                answers.add(mapper.readTree(line).path("answer").asString());
+            }
+        }
+        return answers;
+    }
+
+    /// The solution with its number, and with one more, behind `####` and in a box.
+    private record Solution(String published, String boxed, String changed, String changedBox) {
+        static Solution of(String answer) {
+            int mark = answer.lastIndexOf("####");
+            String text = answer.substring(0, mark);
+            String number = answer.substring(mark + 4).strip();
+            String another = new BigDecimal(number.replace(",", "")).add(BigDecimal.ONE).toPlainString();
+            return new Solution(answer, text + "\\boxed{" + number + "}", text + "#### " + another, text + "\\boxed{" + another + "}");
+        }
+    }
+
+    @Test
+    void theGoldSolutionsAreRightAndChangedOnesWrong() throws IOException {
+        assumeTrue(Files.isDirectory(FOLDER), "data are absent");
+        List<String> answers = answers();
+        assertThat(answers).hasSizeGreaterThan(8_000);
+        assertThat(Gold.texts(answers)).isEmpty();
+        var verifier = new MathVerifier();
+        for (String answer : answers) {
+            Gold gold = Gold.of(answer);
+            Solution solution = Solution.of(answer);
+            assertThat(verifier.verify(solution.published(), false, gold).reason()).as(answer).isEqualTo(Reason.MATCH);
+            assertThat(verifier.verify(solution.boxed(), false, gold).reason()).as(answer).isEqualTo(Reason.MATCH);
+            assertThat(verifier.verify(solution.changed(), false, gold).reason()).as(answer).isEqualTo(Reason.MISMATCH);
+            assertThat(verifier.verify(solution.changedBox(), false, gold).reason()).as(answer).isEqualTo(Reason.MISMATCH);
+        }
+    }
+
+    /// In the other mode too, when the gold answer is the number alone. The whole gold text would be searched, where the reference takes
+    /// the number behind the word "answer" of a few solutions.
+    @Test
+    void theReferenceModeAgrees() throws IOException {
+        assumeTrue(Files.isDirectory(FOLDER), "data are absent");
+        var verifier = ReferenceVerifier.forReasoning();
+        for (String answer : answers()) {
+            ReferenceVerifier.Prepared gold = verifier.prepare("$" + Gold.of(answer).text() + "$");
+            assertThat(gold.usable()).as(answer).isTrue();
+            Solution solution = Solution.of(answer);
+            assertThat(verifier.verify("$" + solution.boxed() + "$", false, gold).reason()).as(answer).isEqualTo(Reason.MATCH);
+            assertThat(verifier.verify("$" + solution.changedBox() + "$", false, gold).correct()).as(answer).isFalse();
+        }
+    }
+}
