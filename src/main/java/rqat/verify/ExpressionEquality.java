@@ -9,6 +9,7 @@ import rqat.verify.Expression.Percent;
 import rqat.verify.Expression.Power;
 import rqat.verify.Expression.Product;
 import rqat.verify.Expression.Sum;
+import rqat.verify.Expression.Symbol;
 import rqat.verify.NumericEvaluator.Point;
 
 /// Whether two expressions have the same value: first exactly (sums of square roots, then quotients of polynomials), and where these do not
@@ -130,7 +131,7 @@ final class ExpressionEquality {
     }
 
     /// The variables of an expression.
-    static void collectVariables(Expression expression, Map<String, Expression.Symbol> variables) {
+    static void collectVariables(Expression expression, Map<String, Symbol> variables) {
         NumericEvaluator.substitute(expression, symbol -> {
             variables.put(symbol.name(), symbol);
             return symbol;

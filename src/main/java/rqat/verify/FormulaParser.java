@@ -58,6 +58,10 @@ final class FormulaParser {
         this.budget = budget;
     }
 
+    boolean isReal() {
+        return real;
+    }
+
     // the cursor, shared with the statement parser
 
     int position() {

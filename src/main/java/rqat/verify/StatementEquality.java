@@ -312,8 +312,24 @@ record StatementEquality(int decimalPlaces, boolean strict, boolean setByRelatio
         return number instanceof Number(Rational _, boolean decimal) && decimal;
     }
 
-    private static boolean isInteger(Expression expression) {
-        return expression instanceof Number number && number.isInteger();
+    /// Whether an expression without decimals is an integer, as `\sqrt{16}` is.
+    private boolean isInteger(Expression expression) {
+        if (expression instanceof Number number) {
+            return number.isInteger();
+        }
+        ExactNumber exact = hasDecimal(expression) ? null : ExpressionEquality.exact(expression, budget);
+        return exact != null && exact.isInteger();
+    }
+
+    private static boolean hasDecimal(Expression expression) {
+        return switch (expression) {
+            case Number number -> number.decimal();
+            case Percent(Expression value) -> hasDecimal(value);
+            case Expression.Sum(List<Expression> terms) -> terms.stream().anyMatch(StatementEquality::hasDecimal);
+            case Product(List<Expression> factors) -> factors.stream().anyMatch(StatementEquality::hasDecimal);
+            case Expression.Power(Expression base, Expression exponent) -> hasDecimal(base) || hasDecimal(exponent);
+            default -> false;
+        };
     }
 
     private @Nullable BigDecimal rounded(Expression expression) {

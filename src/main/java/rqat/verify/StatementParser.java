@@ -1,6 +1,7 @@
 package rqat.verify;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import rqat.verify.Expression.Chain;
@@ -338,6 +339,9 @@ final class StatementParser {
 
     /// Ends in the wrong order make a pair.
     private Expression interval(Expression start, Expression end, boolean leftOpen, boolean rightOpen) {
+        if (!formula.isReal() && (hasVariables(start) || hasVariables(end))) {
+            throw new Unreadable("an interval that is not real");
+        }
         Integer order = NumericEvaluator.compare(end, start, budget);
         if (order != null && (leftOpen && rightOpen && order <= 0 || !leftOpen && !rightOpen && order < 0)) {
             return new Tuple(List.of(start, end));
@@ -349,6 +353,12 @@ final class StatementParser {
             return new NamedSet("");
         }
         return new Interval(start, end, leftOpen, rightOpen);
+    }
+
+    private static boolean hasVariables(Expression expression) {
+        var variables = new HashMap<String, Symbol>();
+        ExpressionEquality.collectVariables(expression, variables);
+        return !variables.isEmpty();
     }
 
     private Expression setStatement() {
