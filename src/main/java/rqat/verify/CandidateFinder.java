@@ -93,7 +93,7 @@ final class CandidateFinder {
 
     private void latex(int boxRank, boolean unannounced) {
         Matcher formulas = index -> formulas(index, false);
-        announced(formulas, formulas);
+        announced(formulas);
         if (unannounced) {
             scan(300, formulas);
         }
@@ -116,8 +116,8 @@ final class CandidateFinder {
         };
         hoped(afterSpaces);
         concluded(numbers);
-        forEachAnswer(100, ":", end -> plainAfterAnswer(end, numbers));
-        forEachAnswer(200, "", end -> plainAfterAnswer(end, numbers));
+        forEachAnswer(100, ":", this::plainAfterAnswer);
+        forEachAnswer(200, "", this::plainAfterAnswer);
         if (unannounced) {
             scan(300, index -> found(plain.expression(index)));
             scan(300, index -> found(plain.number(index)));
@@ -144,11 +144,18 @@ final class CandidateFinder {
         }
     }
 
-    private void announced(Matcher hoped, Matcher others) {
-        hoped(index -> hoped.at(skipSpace(index)));
-        concluded(index -> others.at(skipSpace(index)));
-        forEachAnswer(100, ":", end -> within(end, NEAR, true, others));
-        forEachAnswer(200, "", end -> within(end, NEAR, true, others));
+    private void announced(Matcher matcher) {
+        hoped(index -> behindSpaces(index, matcher));
+        concluded(index -> behindSpaces(index, matcher));
+        forEachAnswer(100, ":", end -> within(end, NEAR, true, matcher));
+        forEachAnswer(200, "", end -> within(end, NEAR, true, matcher));
+    }
+
+    /// Behind white space, or with the last of it.
+    private @Nullable Found behindSpaces(int index, Matcher matcher) {
+        int end = skipSpace(index);
+        Found found = matcher.at(end);
+        return found == null && end > index ? matcher.at(end - 1) : found;
     }
 
     private void scan(int rank, Matcher matcher) {
@@ -235,7 +242,7 @@ final class CandidateFinder {
     }
 
     /// Behind the last equals sign that is close, else behind nothing; and not the left side of another equation.
-    private @Nullable Found plainAfterAnswer(int from, Matcher numbers) {
+    private @Nullable Found plainAfterAnswer(int from) {
         budget.spend(16);
         int line = text.indexOf('\n', from);
         int limit = Math.min(from + FAR, (line < 0 ? text.length() : line) - 1);
@@ -243,22 +250,14 @@ final class CandidateFinder {
             if (text.charAt(equals) == '=') {
                 int behind = skipSpace(equals + 1);
                 for (int index = behind; index > equals; index--) {
-                    Found found = notEquated(numbers.at(index));
+                    Found found = found(plain.notEquated(index));
                     if (found != null) {
                         return found;
                     }
                 }
             }
         }
-        return within(from, NEAR, false, index -> notEquated(numbers.at(index)));
-    }
-
-    private @Nullable Found notEquated(@Nullable Found found) {
-        if (found == null) {
-            return null;
-        }
-        int next = skipSpace(found.end());
-        return next < text.length() && text.charAt(next) == '=' ? null : found;
+        return within(from, NEAR, false, index -> found(plain.notEquated(index)));
     }
 
     // strings
@@ -307,7 +306,9 @@ final class CandidateFinder {
         var pieces = new ArrayList<>(List.of(piece[0]));
         while (pieces.size() < MAX_PIECES) {
             int separator = separatorEnd(skipSpace(end));
-            int next = separator < 0 ? -1 : formula(skipSpace(separator), boxed, piece);
+            int behind = separator < 0 ? -1 : skipSpace(separator);
+            int next = separator < 0 ? -1 : formula(behind, boxed, piece);
+            next = next < 0 && behind > separator ? formula(behind - 1, boxed, piece) : next;
             if (next < 0) {
                 break;
             }

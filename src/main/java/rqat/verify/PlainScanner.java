@@ -28,6 +28,36 @@ final class PlainScanner {
         return expression != null ? expression : number(at);
     }
 
+    /// As [#expressionOrNumber] with as much left out at the end as is needed for no equals sign to follow. Of `12 = 13` that leaves a 1,
+    /// which is what the reference makes of it.
+    @Nullable Scanned notEquated(int at) {
+        Scanned expression = expression(at, true);
+        if (expression != null) {
+            return expression;
+        }
+        Scanned number = number(at);
+        return number == null || !isEquated(number.end()) ? number : shortened(number);
+    }
+
+    private boolean isEquated(int end) {
+        int next = end;
+        while (next < text.length() && next < end + 100 && CandidateFinder.isSpace(text.charAt(next))) {
+            next++;
+        }
+        return charAt(next) == '=';
+    }
+
+    private static @Nullable Scanned shortened(Scanned number) {
+        var content = (Candidate.PlainNumber) number.content();
+        String digits = content.digits();
+        if (content.percent()) {
+            return new Scanned(number.end() - 1, new Candidate.PlainNumber(digits, false));
+        }
+        int point = digits.indexOf('.');
+        String shorter = point == digits.length() - 2 && point >= 0 ? digits.substring(0, point) : digits.substring(0, digits.length() - 1);
+        return shorter.isEmpty() || shorter.equals("-") || shorter.equals("0") ? null : new Scanned(number.end() - 1, new Candidate.PlainNumber(shorter, false));
+    }
+
     /// The place behind the white space or equals sign and the asterisks that a number may have in front, or -1.
     private int behindPrefix(int at) {
         int start = at;
@@ -103,6 +133,10 @@ final class PlainScanner {
 
     /// Arithmetic with at least one operator, as much of it as ends well.
     @Nullable Scanned expression(int at) {
+        return expression(at, false);
+    }
+
+    private @Nullable Scanned expression(int at, boolean notEquated) {
         int start = behindPrefix(at);
         if (start < 0) {
             return null;
@@ -126,7 +160,7 @@ final class PlainScanner {
         }
         for (int end = run; end >= operator + 2; end--) {
             int after = suffixEnd(end);
-            if (after >= 0) {
+            if (after >= 0 && !(notEquated && isEquated(after))) {
                 return new Scanned(after, new Candidate.Arithmetic(text.substring(start, end)));
             }
         }
