@@ -3,6 +3,7 @@ package rqat.quant;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import org.bytedeco.pytorch.Tensor;
@@ -30,6 +31,8 @@ public final class ActivationSites implements Sites, AutoCloseable {
     public static final String CLIP_HIGH = "clip_high";
     /// [ActivationQuantiser#clipLow].
     public static final String CLIP_LOW = "clip_low";
+
+    static final List<String> PARTS = List.of(LEFT, RIGHT, CLIP_HIGH, CLIP_LOW);
 
     private record Step(@Nullable KroneckerTransform transform, @Nullable ActivationQuantiser quantiser) {
         Tensor apply(Tensor x) {

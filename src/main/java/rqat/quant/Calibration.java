@@ -212,7 +212,7 @@ public final class Calibration {
         return batches;
     }
 
-    private static void check(ModelConfig config, int[][] windows) {
+    static void check(ModelConfig config, int[][] windows) {
         if (windows.length == 0) throw Failure.usage("calibration needs text: there is no window. Name a calibration file with some.");
         for (int i = 0; i < windows.length; i++) {
             int length = windows[i].length;

@@ -98,4 +98,55 @@ public sealed interface Method {
             return ActivationFormat.of(inputs, cache, shards);
         }
     }
+
+    /// Learned transforms of every input, value and key that make weights and activations easy to round, with learned clipping
+    /// ([FlatQuant], methods note 7). The latents are the original weights: the transforms change what the forward pass makes of them.
+    ///
+    /// @param grid             symmetric, whole rows
+    /// @param inputs           of the seven maps
+    /// @param cache            keys and values
+    /// @param shards           see [ActivationFormat]
+    /// @param epochs           passes over the calibration windows for each block
+    /// @param batch            windows per step
+    /// @param learningRate     peak, of the transforms and channel scales
+    /// @param clipLearningRate peak, of the clip logits
+    /// @param weightDecay      decoupled, of everything that is learned
+    @JsonTypeName("flatquant")
+    record FlatQuant(
+            GridSpec grid,
+            ActivationSpec inputs,
+            ActivationSpec cache,
+            int shards,
+            int epochs,
+            int batch,
+            double learningRate,
+            double clipLearningRate,
+            double weightDecay)
+            implements Method {
+        /// Checks the ranges.
+        public FlatQuant {
+            if (grid.groupSize() != 0 || !grid.symmetric()) {
+                throw new IllegalArgumentException("flatquant needs symmetric whole-row grids: set symmetric to true and group_size to 0");
+            }
+            if (shards < 1) throw new IllegalArgumentException("shards is %d; expected 1 or more".formatted(shards));
+            if (epochs < 1) throw new IllegalArgumentException("epochs is %d; expected 1 or more".formatted(epochs));
+            if (batch < 1) throw new IllegalArgumentException("batch is %d; expected 1 or more".formatted(batch));
+            if (!(learningRate > 0 && clipLearningRate > 0)) {
+                throw new IllegalArgumentException("learning rates are %s and %s; expected above 0".formatted(learningRate, clipLearningRate));
+            }
+            if (!(weightDecay >= 0)) throw new IllegalArgumentException("weight decay is %s; expected 0 or more".formatted(weightDecay));
+        }
+
+        /// The paper's W4A4KV4: weights symmetric per row, activations, keys and values asymmetric per token, 15 epochs of batches of 4 at
+        /// 5e-3 (clip logits 5e-2), weight decay 0.01.
+        public static FlatQuant paper(int bits) {
+            var activations = new ActivationSpec(bits, false, 1);
+            return new FlatQuant(
+                    new GridSpec(bits, 0, true, ScaleType.FLOAT32), activations, activations, 1, 15, 4, 5e-3, 5e-2, 0.01);
+        }
+
+        ActivationFormat activations() {
+            return ActivationFormat.of(inputs, cache, shards);
+        }
+    }
 }

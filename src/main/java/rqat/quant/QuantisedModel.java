@@ -56,6 +56,8 @@ import tools.jackson.databind.node.ObjectNode;
 ///    8 bits), and `NAME.scale` `[R, groups]`, float32
 ///  - `latents.safetensors`: every parameter, float32, from which training continues and exporters take nothing
 ///  - `sites.safetensors`: transforms and clip logits of the activations, float32 ([ActivationSites]), where there are any
+///  - `transforms.safetensors`: the learned parameters of [FlatQuant], float32, from which training continues; checkpoint, codes and
+///    sites follow from them and the latents
 ///
 /// A full-precision model has its checkpoint only: saved in a narrower dtype it loses the latents' low bits.
 public final class QuantisedModel implements AutoCloseable {
@@ -65,6 +67,11 @@ public final class QuantisedModel implements AutoCloseable {
     private static final String CODES = "codes.safetensors";
     private static final String LATENTS = "latents.safetensors";
     private static final String SITES = "sites.safetensors";
+    private static final String TRANSFORMS = "transforms.safetensors";
+    /// Largest share of values that may differ, by more than [#NEAR] of the largest, where they were computed anew: another processor
+    /// rounds its products differently.
+    private static final double DIFFERENT = 1e-4;
+    private static final double NEAR = 1e-5;
     private static final long MAXIMUM_DESCRIPTION_BYTES = 10_000_000;
     /// What a model directory holds beside its weights; the configuration comes last, so that a directory with one is complete.
     private static final List<String> COPIED = List.of(
@@ -108,6 +115,7 @@ public final class QuantisedModel implements AutoCloseable {
     private final SequencedMap<String, Grid> grids;
     private final @Nullable Method method;
     private final ActivationSites sites;
+    private final @Nullable LiveTransforms transforms;
     private final Map<String, String> provenance;
     private ScaleMode scaleMode;
     private MaskRule maskRule;
@@ -138,7 +146,24 @@ public final class QuantisedModel implements AutoCloseable {
             ScaleMode scaleMode,
             MaskRule maskRule,
             ActivationSites sites) {
-        this(config, latents, grids, method, scaleMode, maskRule, sites, Map.of());
+        this(config, latents, grids, method, scaleMode, maskRule, sites, null, Map.of());
+    }
+
+    /// A [FlatQuant] model of `latents`, the original weights, and learned `parameters`; takes both over.
+    static QuantisedModel flatQuant(
+            ModelConfig config, SequencedMap<String, Tensor> latents, Method.FlatQuant method, SequencedMap<String, Tensor> parameters) {
+        var transforms = new LiveTransforms(new FlatQuant(config, method), latents, parameters);
+        var grids = new LinkedHashMap<String, Grid>();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            for (Linear linear : Linear.values()) {
+                String name = linear.weight(layer);
+                GridSpec spec = method.activations().grid(method.grid(), config, linear);
+                Tensor unrounded = transforms.unrounded().get(name);
+                Scope.run(() -> grids.put(name, Grid.fit(spec, unrounded, ClipSearch.NONE).copy()));
+            }
+        }
+        return new QuantisedModel(
+                config, latents, grids, method, ScaleMode.DYNAMIC, MaskRule.HALF_STEP, transforms.sites(), transforms, Map.of());
     }
 
     private QuantisedModel(
@@ -149,6 +174,7 @@ public final class QuantisedModel implements AutoCloseable {
             ScaleMode scaleMode,
             MaskRule maskRule,
             ActivationSites sites,
+            @Nullable LiveTransforms transforms,
             Map<String, String> provenance) {
         if (grids.isEmpty() != (method == null)) throw new IllegalArgumentException("grids and method go together");
         if (method == null && !sites.isEmpty()) throw new IllegalArgumentException("a full-precision model has no sites");
@@ -159,6 +185,7 @@ public final class QuantisedModel implements AutoCloseable {
         this.scaleMode = scaleMode;
         this.maskRule = maskRule;
         this.sites = sites;
+        this.transforms = transforms;
         this.provenance = provenance;
     }
 
@@ -188,6 +215,11 @@ public final class QuantisedModel implements AutoCloseable {
         return sites;
     }
 
+    /// The learned transforms of a FlatQuant model, which decide with the latents what the forward pass uses; null for other methods.
+    public @Nullable LiveTransforms transforms() {
+        return transforms;
+    }
+
     /// What happens to the scales in training.
     public ScaleMode scaleMode() {
         return scaleMode;
@@ -215,13 +247,20 @@ public final class QuantisedModel implements AutoCloseable {
     }
 
     /// The float32 values that the forward pass uses for parameter `name` (before they are rounded to its dtype), in the surrounding scope:
-    /// its latent, quantised if it has a grid. With dynamic scales the grid is refitted first. The latent itself when it has none.
+    /// its latent, transformed if the method does, quantised if it has a grid. With dynamic scales the grid is refitted first. The latent
+    /// itself when it has neither.
     public Tensor projected(String name) {
-        Tensor latent = latents.get(name);
+        Tensor unrounded = unrounded(name);
         Grid grid = grids.get(name);
-        if (grid == null) return latent;
-        if (scaleMode == ScaleMode.DYNAMIC) grid.refit(latent);
-        return grid.fakeQuantise(latent);
+        if (grid == null) return unrounded;
+        if (scaleMode == ScaleMode.DYNAMIC) grid.refit(unrounded);
+        return grid.fakeQuantise(unrounded);
+    }
+
+    /// What a grid rounds.
+    private Tensor unrounded(String name) {
+        Tensor latent = latents.get(name);
+        return transforms == null ? latent : transforms.unrounded().getOrDefault(name, latent);
     }
 
     /// The weights of the forward pass in its dtype, for evaluation or sampling. The caller closes the tensors, none of which is shared with
@@ -240,7 +279,8 @@ public final class QuantisedModel implements AutoCloseable {
     public void close() {
         latents.values().forEach(Tensor::close);
         grids.values().forEach(Grid::close);
-        sites.close();
+        if (transforms != null) transforms.close();
+        else sites.close();
     }
 
     /// A full-precision model of these latents, which it takes over.
@@ -286,18 +326,14 @@ public final class QuantisedModel implements AutoCloseable {
             var codes = new LinkedHashMap<String, TensorSource>();
             grids.forEach((name, grid) -> {
                 ScalarType type = grid.spec().codeType();
-                codes.put(name + ".codes", produced(type, Tensors.shape(latents.get(name)), () -> grid.codes(latents.get(name))));
+                codes.put(name + ".codes", produced(type, Tensors.shape(latents.get(name)), () -> grid.codes(unrounded(name))));
                 codes.put(name + ".scale", produced(ScalarType.Float, Tensors.shape(grid.scale()), grid::scale));
                 if (!grid.spec().symmetric()) codes.put(name + ".zero", produced(type, Tensors.shape(grid.zero()), grid::zero));
             });
             SafetensorsWriter.write(folder.resolve(CODES), codes, Map.of());
             SafetensorsWriter.write(folder.resolve(LATENTS), originals, Map.of());
-            if (!sites.tensors().isEmpty()) {
-                var tensors = new LinkedHashMap<String, TensorSource>();
-                sites.tensors().forEach((name, tensor) ->
-                        tensors.put(name, produced(ScalarType.Float, Tensors.shape(tensor), () -> tensor)));
-                SafetensorsWriter.write(folder.resolve(SITES), tensors, Map.of());
-            }
+            if (!sites.tensors().isEmpty()) write(folder.resolve(SITES), sites.tensors());
+            if (transforms != null) write(folder.resolve(TRANSFORMS), transforms.parameters());
             Description description = new Description(
                     FORMAT_VERSION, method, scaleMode, maskRule, sites.format(), List.copyOf(grids.keySet()), new TreeMap<>(provenance));
             AtomicFiles.write(folder.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
@@ -319,6 +355,12 @@ public final class QuantisedModel implements AutoCloseable {
         ObjectNode json = (ObjectNode) JSON.readTree(source);
         if (config.tiedEmbeddings() || !json.path("tie_word_embeddings").asBoolean(false)) return source;
         return (JSON.writeValueAsString(json.put("tie_word_embeddings", false)) + "\n").getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static void write(Path file, SequencedMap<String, Tensor> tensors) {
+        var sources = new LinkedHashMap<String, TensorSource>();
+        tensors.forEach((name, tensor) -> sources.put(name, produced(ScalarType.Float, Tensors.shape(tensor), () -> tensor)));
+        SafetensorsWriter.write(file, sources, Map.of());
     }
 
     private static TensorSource produced(ScalarType type, long[] shape, java.util.function.Supplier<Tensor> values) {
@@ -361,9 +403,12 @@ public final class QuantisedModel implements AutoCloseable {
             var latents = new LinkedHashMap<String, Tensor>();
             var grids = new LinkedHashMap<String, Grid>();
             ActivationSites sites = readSites(description);
+            LiveTransforms transforms = null;
             try {
                 readLatents(latents);
-                readGrids(description, latents, grids);
+                transforms = description.method() instanceof Method.FlatQuant method ? readTransforms(method, latents) : null;
+                if (transforms != null) sites = checkSites(sites, transforms);
+                readGrids(description, latents, transforms, grids);
                 var model = new QuantisedModel(
                         config,
                         latents,
@@ -372,15 +417,66 @@ public final class QuantisedModel implements AutoCloseable {
                         description.scaleMode(),
                         description.maskRule(),
                         sites,
+                        transforms,
                         Collections.unmodifiableMap(description.provenance()));
                 checkWeights(model);
                 return model;
             } catch (RuntimeException e) {
                 latents.values().forEach(Tensor::close);
                 grids.values().forEach(Grid::close);
-                sites.close();
+                if (transforms != null) transforms.close();
+                else sites.close();
                 throw e;
             }
+        }
+
+        private LiveTransforms readTransforms(Method.FlatQuant method, Map<String, Tensor> latents) {
+            Path path = folder.resolve(TRANSFORMS);
+            var flat = new FlatQuant(config, method);
+            var parameters = new LinkedHashMap<String, Tensor>();
+            try (SafetensorsFile file = SafetensorsFile.open(path)) {
+                SequencedMap<String, long[]> shapes = flat.shapes();
+                for (String name : file.tensors().keySet()) {
+                    if (!shapes.containsKey(name)) throw inconsistent(path, name, "is no parameter of this model");
+                }
+                shapes.forEach((name, shape) -> {
+                    Tensor parameter = Scope.own(() -> read(file, name, DataType.F32, shape));
+                    parameters.put(name, parameter);
+                    if (!finite(parameter)) throw inconsistent(path, name, "holds NaN or infinite values");
+                });
+                return new LiveTransforms(flat, latents, parameters);
+            } catch (RuntimeException e) {
+                parameters.values().forEach(Tensor::close);
+                throw e;
+            }
+        }
+
+        /// Closes the stored sites and returns those that follow from the transforms, after making sure that they are the same.
+        private ActivationSites checkSites(ActivationSites stored, LiveTransforms transforms) {
+            Path path = folder.resolve(SITES);
+            ActivationSites computed = transforms.sites();
+            if (!stored.format().equals(computed.format()) || !stored.tensors().keySet().equals(computed.tensors().keySet())) {
+                throw inconsistent(path, DESCRIPTION, "quantises other sites than the method");
+            }
+            computed.tensors().forEach((name, tensor) -> {
+                if (!agrees(true, tensor, stored.tensors().get(name))) {
+                    throw inconsistent(path, name, "is not what the parameters of " + TRANSFORMS + " give");
+                }
+            });
+            stored.close();
+            return computed;
+        }
+
+        /// Whether stored values are the computed ones: to the last bit, or, for results of products, which processors round differently,
+        /// nearly.
+        private static boolean agrees(boolean nearly, Tensor computed, Tensor stored) {
+            if (!nearly) return computed.equal(stored);
+            return Scope.get(() -> {
+                Tensor exact = computed.to(ScalarType.Float);
+                double bound = NEAR * Tensors.item(exact.abs().max());
+                long different = exact.sub(stored.to(ScalarType.Float)).abs_().gt(new Scalar(bound)).count_nonzero().item_long();
+                return different <= DIFFERENT * exact.numel();
+            });
         }
 
         ActivationSites readSites(Description description) {
@@ -464,7 +560,9 @@ public final class QuantisedModel implements AutoCloseable {
             return Scope.get(() -> tensor.isfinite().all().item_bool());
         }
 
-        private void readGrids(Description description, Map<String, Tensor> latents, Map<String, Grid> grids) {
+        private void readGrids(
+                Description description, Map<String, Tensor> latents, @Nullable LiveTransforms transforms, Map<String, Grid> grids) {
+            boolean nearly = transforms != null;
             Path path = folder.resolve(CODES);
             SequencedMap<String, Linear> maps = maps();
             try (SafetensorsFile file = SafetensorsFile.open(path)) {
@@ -473,7 +571,7 @@ public final class QuantisedModel implements AutoCloseable {
                     throw inconsistent(path, DESCRIPTION, "promises %d tensors; there are %d".formatted(expected, file.tensors().size()));
                 }
                 for (String name : description.tensors()) {
-                    Tensor latent = latents.get(name);
+                    Tensor latent = transforms == null ? latents.get(name) : transforms.unrounded().get(name);
                     GridSpec spec = description.activations().grid(description.method().grid(), config, maps.get(name));
                     DataType codeType = HostTensors.dataType(spec.codeType());
                     long size = spec.groupColumns(latent.size(1));
@@ -492,15 +590,14 @@ public final class QuantisedModel implements AutoCloseable {
                         Tensor codes = read(file, name + ".codes", codeType, Tensors.shape(latent));
                         checkRange(path, name + ".zero", zero, spec);
                         checkRange(path, name + ".codes", codes, spec);
-                        Grid grid = new Grid(spec, scale, zero);
+                        Grid grid = description.scaleMode() == ScaleMode.DYNAMIC
+                                ? Grid.fit(spec, latent, ClipSearch.NONE)
+                                : new Grid(spec, scale, zero);
                         grids.put(name, grid.copy());
-                        if (description.scaleMode() == ScaleMode.DYNAMIC) {
-                            Grid fitted = Grid.fit(spec, latent, ClipSearch.NONE);
-                            if (!fitted.scale().equal(scale) || !fitted.zero().equal(zero)) {
-                                throw inconsistent(path, name + ".scale", "is not what the latents of " + LATENTS + " give");
-                            }
+                        if (!agrees(nearly, grid.scale(), scale) || !agrees(nearly, grid.zero(), zero)) {
+                            throw inconsistent(path, name + ".scale", "is not what the latents of " + LATENTS + " give");
                         }
-                        if (!grid.codes(latent).equal(codes)) {
+                        if (!agrees(nearly, grid.codes(latent), codes)) {
                             throw inconsistent(path, name + ".codes", "is not what the latents of " + LATENTS + " give");
                         }
                     });
@@ -522,7 +619,7 @@ public final class QuantisedModel implements AutoCloseable {
                     HostTensor stored = checkpoint.tensor(name);
                     boolean same = Scope.get(() -> {
                         Tensor weight = HostTensors.toTensor(stored);
-                        return model.projected(name).to(Tensors.type(weight)).equal(weight);
+                        return agrees(model.transforms() != null, model.projected(name).to(Tensors.type(weight)), weight);
                     });
                     if (!same) throw inconsistent(directory, name, "in the checkpoint is not the quantised latent of " + folder.resolve(LATENTS));
                 }

@@ -25,8 +25,8 @@ public final class Quantiser {
     /// @param tensor        the weight's name
     /// @param done          quantised so far, this one included
     /// @param total         quantised in the end
-    /// @param relativeError squared error over squared size: of the map's output on the calibration inputs, or of the weights themselves for a
-    ///                      method without calibration
+    /// @param relativeError squared error over squared size: of the map's output on the calibration inputs, of the weights themselves for a
+    ///                      method without calibration, or of the output of the map's block for FlatQuant
     public record Step(String tensor, int done, int total, double relativeError) {}
 
     /// Hears how far the compression is.
@@ -56,7 +56,11 @@ public final class Quantiser {
         if (!model.grids().isEmpty()) {
             throw Failure.usage("the model is quantised already; quantise the full-precision model that it was made from");
         }
-        ActivationFormat format = method instanceof Method.QuaRot options ? options.activations() : ActivationFormat.NONE;
+        ActivationFormat format = switch (method) {
+            case Method.QuaRot options -> options.activations();
+            case Method.FlatQuant options -> options.activations();
+            case Method.RoundToNearest _, Method.Gptq _, Method.Awq _ -> ActivationFormat.NONE;
+        };
         if (method instanceof Method.QuaRot options) QuaRot.check(model.config(), options.shards());
         var specs = new LinkedHashMap<String, GridSpec>();
         for (int layer = 0; layer < model.config().layers(); layer++) {
@@ -73,8 +77,24 @@ public final class Quantiser {
         }
         var latents = new LinkedHashMap<String, Tensor>();
         model.latents().forEach((name, latent) -> latents.put(name, Scope.own(latent::clone)));
+        if (method instanceof Method.FlatQuant options) return flatQuant(model.config(), latents, options, windows, listener);
         ActivationSites none = ActivationSites.none(model.config());
         return new Work(model.config(), latents, none, specs, new LinkedHashMap<>(), windows, compute, listener).quantise(method, method);
+    }
+
+    private static QuantisedModel flatQuant(
+            ModelConfig config, SequencedMap<String, Tensor> latents, Method.FlatQuant options, int[][] windows, Listener listener) {
+        var parameters = new LinkedHashMap<String, Tensor>();
+        try {
+            var flat = new FlatQuant(config, options);
+            parameters.putAll(flat.initial());
+            new FlatQuantCalibration(flat, latents).run(parameters, windows, listener);
+            return QuantisedModel.flatQuant(config, latents, options, parameters);
+        } catch (RuntimeException e) {
+            latents.values().forEach(Tensor::close);
+            parameters.values().forEach(Tensor::close);
+            throw e;
+        }
     }
 
     /// `tr(D H D^T) / tr(W H W^T)` for the error D of a weight W.
@@ -114,7 +134,8 @@ public final class Quantiser {
                     case Method.RoundToNearest options -> roundToNearest(options);
                     case Method.Gptq options -> calibrated(weights -> gptq(options, weights));
                     case Method.Awq _ -> calibrated(this::awq);
-                    case Method.QuaRot _ -> throw new IllegalArgumentException("quarot rotates; another method quantises its weights");
+                    case Method.QuaRot _, Method.FlatQuant _ ->
+                        throw new IllegalArgumentException("transforms first; another method quantises the weights");
                 };
                 return new QuantisedModel(config, latents, grids, whole, scaleMode, MaskRule.HALF_STEP, sites);
             } catch (RuntimeException e) {

@@ -42,7 +42,7 @@ public final class Quantize {
             int[][] windows =
                     switch (settings.method()) {
                         case Method.RoundToNearest _ -> new int[0][];
-                        case Method.Gptq _, Method.Awq _, Method.QuaRot _ -> StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
+                        case Method.Gptq _, Method.Awq _, Method.QuaRot _, Method.FlatQuant _ -> StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
                                 .calibration(settings.calibration());
                     };
             try (QuantisedModel source = QuantisedModel.load(model);
