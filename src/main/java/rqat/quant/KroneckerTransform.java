@@ -44,11 +44,10 @@ public record KroneckerTransform(@Nullable Tensor left, @Nullable Tensor right) 
     /// `x [shards, N, r, c]` times `matrix [c, c]` or `[shards, c, c]`.
     private static Tensor times(Tensor x, Tensor matrix) {
         long shards = x.size(0), rows = x.size(1), r = x.size(2), c = x.size(3);
-        Tensor flat = x.reshape(shards, rows * r, c);
         Tensor cast = matrix.to(x.scalar_type());
         Tensor product = matrix.dim() == 3
-                ? flat.bmm(cast)
-                : flat.view(shards * rows * r, c).mm(cast).view(shards, rows * r, c);
+                ? x.reshape(shards, rows * r, c).bmm(cast)
+                : x.reshape(shards * rows * r, c).mm(cast);
         return product.view(shards, rows, r, c);
     }
 }

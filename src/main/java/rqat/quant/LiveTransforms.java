@@ -76,7 +76,8 @@ public final class LiveTransforms implements AutoCloseable {
     /// recorded anew and is gone when the next one begins.
     ///
     /// @param leaves    latents and parameters under their names; gradients are added to those that record them
-    /// @param gradients by the names of [#unrounded] (with respect to the rounded weights) and of the tensors of [#sites], float32
+    /// @param gradients by the names of [#unrounded] (with respect to the rounded weights) and of the tensors of [#sites], float32; those
+    ///                  that are missing are 0
     public void backward(Map<String, Tensor> leaves, Map<String, Tensor> gradients) {
         for (int layer = 0; layer < flat.config().layers(); layer++) {
             int block = layer;
@@ -87,6 +88,7 @@ public final class LiveTransforms implements AutoCloseable {
                 }
                 effective.putAll(flat.sites(block, leaves));
                 List<Tensor> products = effective.entrySet().stream()
+                        .filter(entry -> gradients.containsKey(entry.getKey()))
                         .map(entry -> entry.getValue().mul(gradients.get(entry.getKey())).sum())
                         .toList();
                 Tensor sum = products.stream().reduce(Tensor::add).orElseThrow();

@@ -1,10 +1,12 @@
 package rqat.recipe;
 
+import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.stream.IntStream;
 import rqat.train.Adam;
 import rqat.train.Schedule;
+import rqat.quant.FlatQuant;
+import rqat.quant.QuantisedModel;
 import rqat.tensor.Torch;
 import rqat.train.Student;
 
@@ -14,6 +16,8 @@ import rqat.train.Student;
 /// @param learningRate       peak, of all weights
 /// @param learnScales        train the quantisation scales too, where the method left them fixed
 /// @param scaleLearningRate  peak, of learned quantisation scales
+/// @param transformLearningRate peak, of learned transforms and their channel scales; 0 leaves them as they are
+/// @param clipLearningRate   peak, of learned clip logits; 0 leaves them as they are
 /// @param warmUp             steps before the peak
 /// @param floor              the cosine ends at this factor of the peak
 /// @param clip               largest global L2 norm of the gradient
@@ -28,6 +32,8 @@ public record Optimisation(
         double learningRate,
         boolean learnScales,
         double scaleLearningRate,
+        double transformLearningRate,
+        double clipLearningRate,
         int warmUp,
         double floor,
         double clip,
@@ -45,6 +51,8 @@ public record Optimisation(
         require(warmUp >= 0 && warmUp < steps, "warm_up", warmUp, "0 or more and below steps (%d)".formatted(steps));
         require(learningRate > 0, "learning_rate", learningRate, "more than 0");
         require(scaleLearningRate > 0, "scale_learning_rate", scaleLearningRate, "more than 0");
+        require(transformLearningRate >= 0, "transform_learning_rate", transformLearningRate, "0 or more");
+        require(clipLearningRate >= 0, "clip_learning_rate", clipLearningRate, "0 or more");
         require(floor >= 0 && floor <= 1, "floor", floor, "0 to 1");
         require(clip > 0, "clip", clip, "more than 0");
         require(weightDecay >= 0, "weight_decay", weightDecay, "0 or more");
@@ -53,9 +61,31 @@ public record Optimisation(
         require(snapshotEvery >= 0, "snapshot_every", snapshotEvery, "0 or more");
     }
 
-    /// A default of `steps` steps at this peak learning rate with 3 % warm-up (paper, Tables 6 and 7), cosine to 0, clip 1, no decay.
+    /// A default of `steps` steps at this peak learning rate with 3 % warm-up (paper, Tables 6 and 7), cosine to 0, clip 1, no decay;
+    /// transforms at 5e-5 and clip logits at 5e-4 (Table 6).
     public static Optimisation of(int steps, double learningRate, int microBatch) {
-        return new Optimisation(steps, learningRate, false, learningRate, Math.ceilDiv(3 * steps, 100), 0, 1, 0, microBatch, false, List.of(), 25, 0);
+        return new Optimisation(
+                steps, learningRate, false, learningRate, 5e-5, 5e-4, Math.ceilDiv(3 * steps, 100), 0, 1, 0, microBatch, false, List.of(), 25, 0);
+    }
+
+    /// These settings, but learned transforms and clip logits stay as they are (the paper has one learning rate for GRPO).
+    Optimisation weightsOnly() {
+        return new Optimisation(
+                steps,
+                learningRate,
+                learnScales,
+                scaleLearningRate,
+                0,
+                0,
+                warmUp,
+                floor,
+                clip,
+                weightDecay,
+                microBatch,
+                recomputeBlocks,
+                frozen,
+                checkpointEvery,
+                snapshotEvery);
     }
 
     /// The numbers of finished steps after which a model is kept; the end is the result itself.
@@ -67,8 +97,14 @@ public record Optimisation(
         return new Schedule(warmUp, steps, floor);
     }
 
-    Student.Options student(Torch.Compute compute) {
-        return new Student.Options(compute.type(), recomputeBlocks, Set.copyOf(frozen));
+    Student.Options student(Torch.Compute compute, QuantisedModel model) {
+        var untrained = new HashSet<>(frozen);
+        if (model.transforms() != null) {
+            for (String name : model.transforms().parameters().keySet()) {
+                if ((FlatQuant.isClip(name) ? clipLearningRate : transformLearningRate) == 0) untrained.add(name);
+            }
+        }
+        return new Student.Options(compute.type(), recomputeBlocks, untrained);
     }
 
     /// Adam over everything the student trains: the paper's betas of 0.9 and 0.95.
@@ -78,7 +114,9 @@ public record Optimisation(
                         Adam.Settings.DEFAULT.beta1(), Adam.Settings.DEFAULT.beta2(), Adam.Settings.DEFAULT.epsilon(), weightDecay),
                 List.of(
                         new Adam.Group(learningRate, student.parameters()),
-                        new Adam.Group(scaleLearningRate, student.scales())));
+                        new Adam.Group(scaleLearningRate, student.scales()),
+                        new Adam.Group(transformLearningRate, student.transforms()),
+                        new Adam.Group(clipLearningRate, student.clips())));
     }
 
     static void require(boolean holds, String key, Object found, String expected) {

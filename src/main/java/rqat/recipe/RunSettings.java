@@ -88,7 +88,7 @@ public record RunSettings(
                     GrpoObjective.Truncation.KEEP,
                     ColdStartGate.DEFAULT,
                     32,
-                    Optimisation.of(60, 1e-4, 32)),
+                    Optimisation.of(60, 1e-4, 32).weightsOnly()),
             Evaluate.Settings.DEFAULT,
             StudySettings.DEFAULT);
 

@@ -40,7 +40,7 @@ final class TrainingRun {
     /// Trains `model` in place, logging into the stage's directory and telling `listener` of every step.
     static void train(
             Session.Work work, Optimisation optimisation, QuantisedModel model, Function<Student, Objective> objective, Trainer.Listener listener) {
-        try (var student = new Student(model, optimisation.student(work.compute()));
+        try (var student = new Student(model, optimisation.student(work.compute(), model));
                 var adam = optimisation.adam(student)) {
             new ResumableRun(work.directory(), work.stage().checkpoints(), optimisation.checkpointEvery(), work.name(), work.progress())
                     .run(new Trainer(student, objective.apply(student), adam, optimisation.schedule(), optimisation.clip()), listener);

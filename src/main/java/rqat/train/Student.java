@@ -8,8 +8,10 @@ import java.util.SequencedMap;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
@@ -17,7 +19,10 @@ import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Sites;
 import rqat.model.Weights;
+import rqat.quant.ActivationSites;
+import rqat.quant.FlatQuant;
 import rqat.quant.Grid;
+import rqat.quant.LiveTransforms;
 import rqat.quant.MaskRule;
 import rqat.quant.QuantisedModel;
 import rqat.quant.ScaleMode;
@@ -60,15 +65,17 @@ public final class Student implements AutoCloseable {
 
     /// Which weights are quantised and how they are trained.
     ///
-    /// @param grids the quantised weights' grids by weight name
-    /// @param sites what is done to activations
-    public record Quantisation(SequencedMap<String, Grid> grids, ScaleMode scaleMode, MaskRule maskRule, Sites sites) {
+    /// @param grids      the quantised weights' grids by weight name
+    /// @param sites      what is done to activations
+    /// @param transforms learned transforms, trained too, from which sites and weights follow; null for none
+    public record Quantisation(
+            SequencedMap<String, Grid> grids, ScaleMode scaleMode, MaskRule maskRule, Sites sites, @Nullable LiveTransforms transforms) {
         /// Full precision.
         public static final Quantisation NONE = weightsOnly(Collections.emptySortedMap(), ScaleMode.STATIC, MaskRule.HALF_STEP);
 
         /// Activations keep full precision.
         public static Quantisation weightsOnly(SequencedMap<String, Grid> grids, ScaleMode scaleMode, MaskRule maskRule) {
-            return new Quantisation(grids, scaleMode, maskRule, Sites.NONE);
+            return new Quantisation(grids, scaleMode, maskRule, Sites.NONE, null);
         }
     }
 
@@ -76,7 +83,7 @@ public final class Student implements AutoCloseable {
     ///
     /// @param flippedStep  share of codes that the last projection changed
     /// @param flippedTotal share of codes that differ from those of the start
-    /// @param saturated    share of weights whose gradient the mask held back in the last step
+    /// @param saturated    share of weights whose gradient the mask held back in the last step; NaN where there is no mask (learned clipping)
     public record CodeReport(double flippedStep, double flippedTotal, double saturated) {}
 
     /// A quantised weight: its grid, the codes of the last projection and of the start, and its scales when they are trained.
@@ -89,6 +96,12 @@ public final class Student implements AutoCloseable {
     private final SequencedMap<String, Tensor> weights = new LinkedHashMap<>();
     private final SequencedMap<String, Parameter> parameters = new LinkedHashMap<>();
     private final SequencedMap<String, Quantised> quantised = new LinkedHashMap<>();
+    /// Trained transforms and clip logits.
+    private final SequencedMap<String, Parameter> transforms = new LinkedHashMap<>();
+    /// Where the graph from latents and transforms to weights and sites begins, and the gradients that it is to take back from its end.
+    private final SequencedMap<String, Tensor> sources = new LinkedHashMap<>();
+    private final SequencedMap<String, Tensor> upstream = new LinkedHashMap<>();
+    private final Sites sites;
     private final List<Tensor> owned = new ArrayList<>();
     private final Tensor gradient;
     /// Codes flipped in the last projection and since the start, int64; read once per step.
@@ -113,22 +126,33 @@ public final class Student implements AutoCloseable {
             size += latent.getValue().numel();
             if (grid != null && quantisation.scaleMode() == ScaleMode.LEARNED) size += grid.scale().numel();
         }
+        if (live() != null) {
+            for (var parameter : live().parameters().entrySet()) {
+                if (!options.frozen().contains(parameter.getKey())) size += parameter.getValue().numel();
+            }
+        }
         if (size == 0) throw Failure.usage("every parameter is frozen; nothing to train");
         long total = size;
         gradient = own(() -> Tensors.zeros(ScalarType.Float, total));
         flips = own(() -> Tensors.zeros(ScalarType.Long, 2));
         passed = own(() -> Tensors.zeros(ScalarType.Double, 1));
         latents.forEach((name, latent) -> {
-            if (options.frozen().contains(name)) addFrozen(name, latent);
+            if (isDerived(name)) addDerived(name, latent);
+            else if (options.frozen().contains(name)) addFrozen(name, latent);
             else addTrained(name, latent);
         });
+        sites = live() == null ? quantisation.sites() : addTransforms(live());
         project();
         restart();
     }
 
     /// A student of `model`, whose latents and grids it trains in place.
     public Student(QuantisedModel model, Options options) {
-        this(model.config(), model.latents(), new Quantisation(model.grids(), model.scaleMode(), model.maskRule(), model.sites()), options);
+        this(
+                model.config(),
+                model.latents(),
+                new Quantisation(model.grids(), model.scaleMode(), model.maskRule(), model.sites(), model.transforms()),
+                options);
     }
 
     /// A full-precision student of `latents`.
@@ -139,6 +163,7 @@ public final class Student implements AutoCloseable {
     private void checkFrozen() {
         var unknown = new TreeSet<>(options.frozen());
         unknown.removeAll(latents.keySet());
+        if (live() != null) unknown.removeAll(live().parameters().keySet());
         if (!unknown.isEmpty()) {
             throw Failure.usage("frozen parameters %s are not in the model; names are exact, for example `%s`"
                     .formatted(unknown, latents.firstEntry().getKey()));
@@ -154,8 +179,7 @@ public final class Student implements AutoCloseable {
     private void addTrained(String name, Tensor latent) {
         Grid grid = quantisation.grids().get(name);
         Tensor part = gradient(Tensors.shape(latent));
-        Tensor leaf = own(() -> latent.detach().requires_grad_(true));
-        Scope.run(() -> leaf.mutable_grad().put(part));
+        Tensor leaf = leaf(latent, part);
         parameters.put(name, new Parameter(name, latent, part));
         boolean narrow = Tensors.type(latent) != options.compute();
         if (grid == null && !narrow) {
@@ -170,6 +194,55 @@ public final class Student implements AutoCloseable {
             scale = new Parameter(name + ".scale", own(() -> grid.scale().clone()), gradient(Tensors.shape(grid.scale())));
         }
         quantised.put(name, new Quantised(grid, codes, own(codes::clone), scale));
+    }
+
+    private @Nullable LiveTransforms live() {
+        return quantisation.transforms();
+    }
+
+    /// Whether this weight follows from latents and transforms together.
+    private boolean isDerived(String name) {
+        return live() != null && live().unrounded().containsKey(name);
+    }
+
+    /// A leaf that shares the memory of `value` and sums its gradient in `gradient`.
+    private Tensor leaf(Tensor value, Tensor gradient) {
+        Tensor leaf = own(() -> value.detach().requires_grad_(true));
+        Scope.run(() -> leaf.mutable_grad().put(gradient));
+        return leaf;
+    }
+
+    /// A leaf whose gradient waits for [LiveTransforms#backward].
+    private Tensor end(String name, Tensor value) {
+        upstream.put(name, own(() -> torch.zeros_like(value)));
+        return leaf(value, upstream.get(name));
+    }
+
+    private Tensor source(String name, Tensor value, SequencedMap<String, Parameter> trained) {
+        if (options.frozen().contains(name)) return value;
+        Tensor part = gradient(Tensors.shape(value));
+        trained.put(name, new Parameter(name, value, part));
+        return leaf(value, part);
+    }
+
+    private void addDerived(String name, Tensor latent) {
+        sources.put(name, source(name, latent, parameters));
+        Tensor end = end(name, own(latent::clone));
+        weights.put(
+                name, Tensors.type(end) == options.compute() ? end : own(() -> Grad.on(() -> end.to(options.compute()))));
+        Grid grid = quantisation.grids().get(name);
+        if (grid == null) return;
+        Tensor codes = own(() -> grid.codes(live().unrounded().get(name)));
+        quantised.put(name, new Quantised(grid, codes, own(codes::clone), null));
+    }
+
+    /// Returns sites whose tensors are leaves, sharing the memory of the model's own.
+    private Sites addTransforms(LiveTransforms live) {
+        live.parameters().forEach((name, value) -> sources.put(name, source(name, value, transforms)));
+        if (transforms.isEmpty()) return live.sites();
+        var tensors = new LinkedHashMap<String, Tensor>();
+        live.sites().tensors().forEach((name, tensor) -> tensors.put(name, end(name, tensor)));
+        return new ActivationSites(config, live.sites().format(), tensors);
     }
 
     /// The next part of the gradient buffer.
@@ -202,7 +275,7 @@ public final class Student implements AutoCloseable {
 
     /// A decoder of [#weights], for whoever samples from or evaluates the student; without gradients if it says so.
     public Decoder decoder() {
-        return new Decoder(config, weights(), quantisation.sites());
+        return new Decoder(config, weights(), sites);
     }
 
     /// The trained weights in the order of the forward pass.
@@ -213,6 +286,21 @@ public final class Student implements AutoCloseable {
     /// The trained scales, `[R, groups]` each, named after their weight with `.scale` appended; none unless the mode is LEARNED.
     public List<Parameter> scales() {
         return quantised.values().stream().map(Quantised::scale).filter(java.util.Objects::nonNull).toList();
+    }
+
+    /// The trained matrices and channel scales of learned transforms; none for other methods.
+    public List<Parameter> transforms() {
+        return transforms.values().stream().filter(parameter -> !FlatQuant.isClip(parameter.name())).toList();
+    }
+
+    /// The trained clip logits of weights and activations; none for methods without.
+    public List<Parameter> clips() {
+        return transforms.values().stream().filter(parameter -> FlatQuant.isClip(parameter.name())).toList();
+    }
+
+    /// Everything that is trained: [#parameters], [#scales], [#transforms] and [#clips].
+    public List<Parameter> trained() {
+        return Stream.of(parameters(), scales(), transforms(), clips()).flatMap(List::stream).toList();
     }
 
     /// The gradients of all parameters, one flat fp32 tensor.
@@ -226,12 +314,21 @@ public final class Student implements AutoCloseable {
         Grad.off(() -> Scope.run(() -> {
             flips.zero_();
             for (Parameter parameter : parameters.values()) {
-                Tensor weight = weights.get(parameter.name());
-                Quantised part = quantised.get(parameter.name());
-                if (part != null) Scope.run(() -> weight.copy_(projected(parameter.value(), part)));
-                else if (Tensors.type(weight) != ScalarType.Float) weight.copy_(parameter.value());
+                if (!isDerived(parameter.name())) project(parameter.name(), parameter.value());
+            }
+            if (live() != null) {
+                live().refresh();
+                live().unrounded().forEach(this::project);
             }
         }));
+    }
+
+    /// @param unrounded what the grid rounds
+    private void project(String name, Tensor unrounded) {
+        Tensor weight = weights.get(name);
+        Quantised part = quantised.get(name);
+        if (part != null) Scope.run(() -> weight.copy_(projected(unrounded, part)));
+        else if (isDerived(name) || Tensors.type(weight) != ScalarType.Float) weight.copy_(unrounded);
     }
 
     private Tensor projected(Tensor latent, Quantised part) {
@@ -260,15 +357,18 @@ public final class Student implements AutoCloseable {
     /// Forgets the gradients of the last step.
     public void zeroGradients() {
         Scope.run(() -> gradient.zero_());
+        Scope.run(() -> upstream.values().forEach(Tensor::zero_));
     }
 
     /// Turns the summed gradients with respect to the weights into those of latents and scales: the straight-through estimator's mask and,
     /// for learned scales, the closed form of LSQ with its factor `1 / sqrt(group columns * largest code)`. Once per optimiser step, after
-    /// the last backward pass.
+    /// the last backward pass. Gradients of weights and sites that follow from learned transforms go back to latents and transforms.
     public void gradients() {
         Grad.off(() -> Scope.run(() -> {
             passed.zero_();
+            if (live() != null) live().backward(sources, upstream);
             quantised.forEach((name, part) -> Scope.run(() -> {
+                if (isDerived(name)) return; // clipping is part of the graph
                 Parameter parameter = parameters.get(name);
                 Grid grid = part.grid;
                 if (part.scale != null) {
@@ -289,7 +389,7 @@ public final class Student implements AutoCloseable {
         if (quantised.isEmpty()) return null;
         double size = quantised.values().stream().mapToLong(part -> part.codes.numel()).sum();
         long[] flipped = Tensors.longs(flips);
-        return new CodeReport(flipped[0] / size, flipped[1] / size, 1 - Tensors.doubles(passed)[0] / size);
+        return new CodeReport(flipped[0] / size, flipped[1] / size, live() == null ? 1 - Tensors.doubles(passed)[0] / size : Double.NaN);
     }
 
     /// Runs `ids [B, T]` (int64, padded on the right) through the blocks, recording what [ForwardPass#backward] needs.
@@ -303,11 +403,12 @@ public final class Student implements AutoCloseable {
         return new ChunkedHead(weights.get(config.head()), head == null ? null : head.gradient(), chunk);
     }
 
-    /// The tensors that a checkpoint holds, themselves and not copies: latents, grids, learned scales and the codes of the start. Whoever
+    /// The tensors that a checkpoint holds, themselves and not copies: latents, learned transforms, grids, learned scales and the codes of the start. Whoever
     /// overwrites them calls [#project] afterwards.
     public SequencedMap<String, Tensor> state() {
         var state = new LinkedHashMap<String, Tensor>();
         parameters.forEach((name, parameter) -> state.put(name, parameter.value()));
+        transforms.forEach((name, parameter) -> state.put(name, parameter.value()));
         quantised.forEach((name, part) -> {
             state.put("grid_scale." + name, part.grid.scale());
             state.put("grid_zero." + name, part.grid.zero());

@@ -4,7 +4,6 @@ import java.util.LinkedHashMap;
 import java.util.Set;
 import java.util.SequencedMap;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.bytedeco.pytorch.Scalar;
 import rqat.Failure;
 import rqat.tensor.Scope;
@@ -24,9 +23,7 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
 
     /// Checks that the optimiser moves exactly what the student trains.
     public Trainer {
-        Set<String> trained = Stream.concat(student.parameters().stream(), student.scales().stream())
-                .map(Parameter::name)
-                .collect(Collectors.toSet());
+        Set<String> trained = student.trained().stream().map(Parameter::name).collect(Collectors.toSet());
         if (!trained.equals(adam.names())) {
             throw new IllegalArgumentException("the optimiser's groups hold %d of the student's %d parameters"
                     .formatted(adam.names().size(), trained.size()));
@@ -89,7 +86,7 @@ public record Trainer(Student student, Objective objective, Adam adam, Schedule 
         if (codes != null) {
             metrics.put("quant/code_flip_step", moved ? codes.flippedStep() : 0.0);
             metrics.put("quant/code_flip_total", codes.flippedTotal());
-            metrics.put("quant/saturated", codes.saturated());
+            if (!Double.isNaN(codes.saturated())) metrics.put("quant/saturated", codes.saturated());
         }
         metrics.putAll(report.metrics());
         metrics.put("time/seconds", (System.nanoTime() - start) * 1e-9);

@@ -201,6 +201,19 @@ class FlatQuantFixtureTest {
         assertThat(others).isGreaterThan(1);
     }
 
+    /// Grouped-query attention, head dimensions that are not hidden / heads, biases, query and key norms.
+    @TestFactory
+    Stream<DynamicTest> transformsCancel() throws java.io.IOException {
+        try (var paths = java.nio.file.Files.list(Fixtures.path("models"))) {
+            return paths.filter(path -> java.nio.file.Files.exists(path.resolve("config.json"))).sorted().toList().stream()
+                    .flatMap(path -> Stream.of(1, 2).map(shards -> DynamicTest.dynamicTest(path.getFileName() + ", shards " + shards, () -> {
+                        try (QuantisedModel model = QuantisedModel.load(path)) {
+                            FlatQuantEquivalence.check(model, shards);
+                        }
+                    })));
+        }
+    }
+
     @Test
     void calibration() {
         try (QuantisedModel model = model()) {
