@@ -25,7 +25,8 @@ final class QuantizeCommand extends StageCommand {
         rtn,
         gptq,
         awq,
-        quarot
+        quarot,
+        flatquant
     }
 
     /// The names of the presets, for the help text.
@@ -63,6 +64,7 @@ final class QuantizeCommand extends StageCommand {
                     case gptq -> Chain.Step.GPTQ;
                     case awq -> Chain.Step.AWQ;
                     case quarot -> Chain.Step.QUAROT;
+                    case flatquant -> Chain.Step.FLATQUANT;
                 });
         Quantize.run(session, stage, model, out);
     }

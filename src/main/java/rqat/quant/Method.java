@@ -139,10 +139,10 @@ public sealed interface Method {
 
         /// The paper's W4A4KV4: weights symmetric per row, activations, keys and values asymmetric per token, 15 epochs of batches of 4 at
         /// 5e-3 (clip logits 5e-2), weight decay 0.01.
-        public static FlatQuant paper(int bits) {
+        public static FlatQuant paper(int bits, int shards) {
             var activations = new ActivationSpec(bits, false, 1);
             return new FlatQuant(
-                    new GridSpec(bits, 0, true, ScaleType.FLOAT32), activations, activations, 1, 15, 4, 5e-3, 5e-2, 0.01);
+                    new GridSpec(bits, 0, true, ScaleType.FLOAT32), activations, activations, shards, 15, 4, 5e-3, 5e-2, 0.01);
         }
 
         ActivationFormat activations() {

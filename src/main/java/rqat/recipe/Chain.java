@@ -28,6 +28,8 @@ public record Chain(List<Step> steps) {
         AWQ,
         /// Rotated weights; activations, keys and values quantised too.
         QUAROT,
+        /// Learned transforms and clipping; activations, keys and values quantised too.
+        FLATQUANT,
         /// Supervised fine-tuning.
         SFT,
         /// Knowledge distillation from the full-precision model.
@@ -38,7 +40,7 @@ public record Chain(List<Step> steps) {
         /// Whether this step makes a quantised model of a full-precision one.
         public boolean quantises() {
             return switch (this) {
-                case RTN, GPTQ, AWQ, QUAROT -> true;
+                case RTN, GPTQ, AWQ, QUAROT, FLATQUANT -> true;
                 case SFT, KD, GRPO -> false;
             };
         }

@@ -24,6 +24,8 @@ public final class Presets {
         for (int bits : new int[] {4, 8}) {
             methods.put("w%1$da%1$dkv%1$d-quarot".formatted(bits), Method.QuaRot.paper(bits, 1));
             methods.put("w%1$da%1$dkv%1$d-quarot-tp4".formatted(bits), Method.QuaRot.paper(bits, 4));
+            methods.put("w%1$da%1$dkv%1$d-flatquant".formatted(bits), Method.FlatQuant.paper(bits, 1));
+            methods.put("w%1$da%1$dkv%1$d-flatquant-tp4".formatted(bits), Method.FlatQuant.paper(bits, 4));
         }
         return Collections.unmodifiableSequencedMap(methods);
     }

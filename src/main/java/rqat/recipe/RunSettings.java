@@ -71,7 +71,8 @@ public record RunSettings(
                     DataSettings.DEFAULT,
                     new RtnSettings(true, ClipSearch.NONE),
                     new GptqSettings(false, ClipSearch.MSE, true, 0.01),
-                    QuaRotSettings.DEFAULT),
+                    QuaRotSettings.DEFAULT,
+                    FlatQuantSettings.DEFAULT),
             new FineTune.Settings(DataSettings.DEFAULT, TASKS, Texts.WORKED, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
             new Distill.Settings(DataSettings.DEFAULT, TASKS, Texts.WORKED, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
             new Reinforce.Settings(
@@ -92,7 +93,7 @@ public record RunSettings(
             Evaluate.Settings.DEFAULT,
             StudySettings.DEFAULT);
 
-    /// @param bits        of the weights, 2 to 8; quarot has its own
+    /// @param bits        of the weights, 2 to 8; quarot and flatquant have their own
     /// @param groupSize   columns that share a scale; 0 for whole rows
     /// @param scaleType   dtype of the stored scales
     /// @param calibration worked problems that a method with calibration sees
@@ -102,6 +103,7 @@ public record RunSettings(
     /// @param rtn         round to nearest
     /// @param gptq        GPTQ
     /// @param quarot      QuaRot
+    /// @param flatquant   FlatQuant
     public record QuantiseSettings(
             int bits,
             int groupSize,
@@ -112,20 +114,21 @@ public record RunSettings(
             DataSettings data,
             RtnSettings rtn,
             GptqSettings gptq,
-            QuaRotSettings quarot) {
+            QuaRotSettings quarot,
+            FlatQuantSettings flatquant) {
 
         /// Checks all methods, whichever the rows use.
         public QuantiseSettings {
             tasks = WordProblemTexts.checked(tasks);
             Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
             for (Chain.Step step : Chain.Step.values()) {
-                if (step.quantises()) method(step, bits, groupSize, scaleType, rtn, gptq, quarot);
+                if (step.quantises()) method(step, bits, groupSize, scaleType, rtn, gptq, quarot, flatquant);
             }
         }
 
         /// The stage of this method.
         public Quantize.Settings of(Chain.Step step) {
-            return of(method(step, bits, groupSize, scaleType, rtn, gptq, quarot));
+            return of(method(step, bits, groupSize, scaleType, rtn, gptq, quarot, flatquant));
         }
 
         /// The stage of a method with options of its own, such as a [Presets#method].
@@ -134,7 +137,14 @@ public record RunSettings(
         }
 
         private static Method method(
-                Chain.Step step, int bits, int groupSize, ScaleType scaleType, RtnSettings rtn, GptqSettings gptq, QuaRotSettings quarot) {
+                Chain.Step step,
+                int bits,
+                int groupSize,
+                ScaleType scaleType,
+                RtnSettings rtn,
+                GptqSettings gptq,
+                QuaRotSettings quarot,
+                FlatQuantSettings flatquant) {
             return switch (step) {
                 case RTN -> new Method.RoundToNearest(new GridSpec(bits, groupSize, rtn.symmetric, scaleType), rtn.clipSearch);
                 case GPTQ -> new Method.Gptq(
@@ -145,6 +155,7 @@ public record RunSettings(
                         gptq.damping);
                 case AWQ -> new Method.Awq(new GridSpec(bits, groupSize, false, scaleType));
                 case QUAROT -> quarot.method(scaleType);
+                case FLATQUANT -> flatquant.method(scaleType);
                 case SFT, KD, GRPO -> throw new IllegalArgumentException(step + " does not quantise");
             };
         }
@@ -189,6 +200,42 @@ public record RunSettings(
                     new ActivationSpec(cacheBits, false, cacheClip),
                     shards,
                     0);
+        }
+    }
+
+    /// @param bits             of the weights, symmetric in whole rows
+    /// @param activationBits   of the inputs of all maps
+    /// @param cacheBits        of keys and values
+    /// @param shards           see [Method.FlatQuant]
+    /// @param epochs           passes over the calibration texts for each block
+    /// @param batch            texts per step
+    /// @param learningRate     peak, of transforms and channel scales
+    /// @param clipLearningRate peak, of clip logits
+    /// @param weightDecay      of all of them
+    public record FlatQuantSettings(
+            int bits,
+            int activationBits,
+            int cacheBits,
+            int shards,
+            int epochs,
+            int batch,
+            double learningRate,
+            double clipLearningRate,
+            double weightDecay) {
+        /// The paper's W4A4KV4.
+        public static final FlatQuantSettings DEFAULT = new FlatQuantSettings(4, 4, 4, 1, 15, 4, 5e-3, 5e-2, 0.01);
+
+        Method method(ScaleType scaleType) {
+            return new Method.FlatQuant(
+                    new GridSpec(bits, 0, true, scaleType),
+                    new ActivationSpec(activationBits, false, 1),
+                    new ActivationSpec(cacheBits, false, 1),
+                    shards,
+                    epochs,
+                    batch,
+                    learningRate,
+                    clipLearningRate,
+                    weightDecay);
         }
     }
 

@@ -86,10 +86,7 @@ class FlatQuantFixtureTest {
     }
 
     private static FlatQuantCalibration block(QuantisedModel model, int shards) {
-        var paper = Method.FlatQuant.paper(4);
-        var method = new Method.FlatQuant(
-                paper.grid(), paper.inputs(), paper.cache(), shards, paper.epochs(), paper.batch(), paper.learningRate(), paper.clipLearningRate(), paper.weightDecay());
-        return new FlatQuantCalibration(new FlatQuant(model.config(), method), model.latents());
+        return new FlatQuantCalibration(new FlatQuant(model.config(), Method.FlatQuant.paper(4, shards)), model.latents());
     }
 
     private static QuantisedModel model() {
