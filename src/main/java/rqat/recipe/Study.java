@@ -25,11 +25,8 @@ import rqat.eval.TaskResult;
 import rqat.io.JsonFiles;
 import rqat.recipe.Pipeline.Model;
 import rqat.recipe.Pipeline.Question;
-import rqat.report.BarChart;
-import rqat.report.Chart;
 import rqat.report.Document;
 import rqat.report.Document.Section;
-import rqat.report.LineChart;
 import rqat.report.Results;
 import rqat.run.Configuration;
 import rqat.run.Manifest;
@@ -49,7 +46,6 @@ import tools.jackson.databind.node.StringNode;
 /// have in common, and an interrupted study goes on where it stopped.
 public final class Study {
     private static final String REASONING = "average";
-    private static final int SMOOTHED_FROM = 16;
 
     private final RunSettings settings;
     private final List<Variant> rows;
@@ -57,7 +53,7 @@ public final class Study {
     private final Pipeline pipeline;
 
     /// A row with the settings that hold for it.
-    private record Variant(Row row, RunSettings settings, Path model) {
+    record Variant(Row row, RunSettings settings, Path model) {
 
         Chain chain() {
             return row.steps();
@@ -83,14 +79,14 @@ public final class Study {
     ///
     /// @param answers of each repetition; empty when a gate stopped the row
     /// @param stopped what the gate said; null otherwise
-    private record Measured(Variant variant, List<List<TaskResult>> answers, @Nullable String stopped, Results.Row result) {}
+    record Measured(Variant variant, List<List<TaskResult>> answers, @Nullable String stopped, Results.Row result) {}
 
     /// A row's models after some steps of their last stage, over the by-step tasks and all repetitions.
     ///
     /// @param steps    how many steps were done, ascending
     /// @param accuracy percent right
     /// @param length   mean tokens
-    private record Track(double[] steps, double[] accuracy, double[] length) {}
+    record Track(double[] steps, double[] accuracy, double[] length) {}
 
     /// What a study leaves.
     ///
@@ -157,14 +153,14 @@ public final class Study {
         List<Section> sections = new ArrayList<>();
         sections.add(new Section("Results", List.of(scores(measured), new Document.Words(protocol(measured)))));
         var differences = differences(measured);
-        if (!differences.isEmpty()) sections.add(new Section("Which differences exceed their noise", differenceTable(differences)));
+        if (!differences.isEmpty()) sections.add(new Section("Which differences exceed their noise", Difference.table(differences)));
         var tracks = new LinkedHashMap<Variant, Track>();
         for (Measured row : measured) {
             Track track = row.stopped == null ? track(row.variant) : null;
             if (track != null) tracks.put(row.variant, track);
         }
         if (!tracks.isEmpty()) sections.add(new Section("Accuracy by training step", byStep(tracks)));
-        sections.addAll(charts(measured, tracks));
+        sections.addAll(new StudyCharts(settings, measured, tracks, this::logged).sections());
         double[] time = time();
         sections.add(new Section("Time", List.of(new Document.Words(
                 "%s of processor time in the %d stages and evaluations of this study (%s on the clock, added up)."
@@ -253,7 +249,7 @@ public final class Study {
     }
 
     /// The full-precision row of the same model.
-    private static @Nullable Measured reference(Measured row, List<Measured> all) {
+    static @Nullable Measured reference(Measured row, List<Measured> all) {
         return all.stream()
                 .filter(other -> other.variant.chain().steps().isEmpty() && other.variant.model().equals(row.variant.model()))
                 .findFirst()
@@ -352,28 +348,6 @@ public final class Study {
         return words.toString().strip();
     }
 
-    /// A comparison that the recipe asks for; empty when one of the rows was stopped.
-    private record Difference(StudySettings.Compare asked, @Nullable Comparison found) {
-
-        String verdict() {
-            if (found == null) return "not measured";
-            if (!found.beyondNoise()) return "within noise";
-            return found.difference() > 0 ? "higher, beyond noise" : "LOWER, beyond noise";
-        }
-
-        JsonNode json() {
-            ObjectNode json = JsonNodeFactory.instance.objectNode().put("row", asked.row()).put("over", asked.over()).put("verdict", verdict());
-            if (found != null) {
-                json.put("difference", 100 * found.difference())
-                        .put("standard_error", 100 * found.standardError())
-                        .put("probability", found.probability());
-                if (!Double.isNaN(found.degreesOfFreedom())) json.put("degrees_of_freedom", found.degreesOfFreedom());
-            }
-            if (asked.paper() != null) json.put("paper", asked.paper());
-            return json;
-        }
-    }
-
     private List<Difference> differences(List<Measured> measured) {
         var byName = new LinkedHashMap<String, Measured>();
         measured.forEach(row -> byName.put(row.variant.row().name(), row));
@@ -385,30 +359,6 @@ public final class Study {
                     return new Difference(asked, both ? Comparison.of(right(row.answers), right(over.answers)) : null);
                 })
                 .toList();
-    }
-
-    private static List<Document.Part> differenceTable(List<Difference> differences) {
-        boolean paper = differences.stream().anyMatch(one -> one.asked.paper() != null);
-        var header = new ArrayList<>(List.of("row", "over", "difference", "standard error", "p"));
-        if (paper) header.add("paper");
-        header.add("verdict");
-        var lines = new ArrayList<List<String>>();
-        for (Difference one : differences) {
-            Comparison found = one.found;
-            var line = new ArrayList<>(List.of(one.asked.row(), one.asked.over()));
-            line.add(found == null ? "-" : number("%+.2f", 100 * found.difference()));
-            line.add(found == null ? "-" : number("%.2f", 100 * found.standardError()));
-            line.add(found == null ? "-" : found.probability() < 0.001 ? "<0.001" : number("%.3f", found.probability()));
-            if (paper) line.add(one.asked.paper() == null ? "" : number("%+.2f", one.asked.paper()));
-            line.add(one.verdict());
-            lines.add(line);
-        }
-        return List.of(
-                new Document.Table(header, lines, 2),
-                new Document.Words(("Points of the average, paired by problem and repetition. The standard error is the root of two variances added:"
-                                + " of the mean difference over problems (for each task), and over repetitions. Beyond noise: Student's t with the"
-                                + " Welch-Satterthwaite degrees of freedom, two-sided, p below %.2f, not corrected for the number of comparisons.")
-                        .formatted(Comparison.LEVEL)));
     }
 
     // ---- by step
@@ -451,88 +401,6 @@ public final class Study {
                 new Document.Table(header, lines, labels.size()),
                 new Document.Words("Percent right on %d problems of %s, mean over repetitions. Step 0 is the model that training starts from; best is of these steps."
                         .formatted(byStep.problems(), String.join(", ", byStep.tasks()))));
-    }
-
-    // ---- charts
-
-    private List<Section> charts(List<Measured> measured, Map<Variant, Track> tracks) {
-        var bars = new ArrayList<Chart>();
-        var lines = new ArrayList<Chart>();
-        for (StudySettings.Picture picture : settings.study().charts()) {
-            List<Measured> shown = measured.stream()
-                    .filter(row -> row.stopped == null && (picture.rows().isEmpty() || picture.rows().contains(row.variant.row().name())))
-                    .toList();
-            switch (picture.metric()) {
-                case "score" -> bars.add(scoreBars(picture, shown));
-                case "drop" -> bars.add(dropBars(picture, shown, measured));
-                default -> lines.add(lines(picture, shown, tracks));
-            }
-        }
-        var sections = new ArrayList<Section>();
-        if (!bars.isEmpty()) sections.add(new Section("Scores", List.of(new Document.Charts(bars))));
-        if (!lines.isEmpty()) {
-            sections.add(new Section("Curves", List.of(
-                    new Document.Charts(lines),
-                    new Document.Words("Mean over repetitions; where values are many, a thin line has them and a thick one their moving average."))));
-        }
-        return sections;
-    }
-
-    private BarChart scoreBars(StudySettings.Picture picture, List<Measured> shown) {
-        var series = new ArrayList<BarChart.Series>();
-        for (String task : settings.evaluate().tasks()) {
-            double[] values = shown.stream().mapToDouble(row -> score(row, task)).toArray();
-            double[] errors = shown.stream()
-                    .mapToDouble(row -> row.result.scores().containsKey(task) ? row.result.scores().get(task).std() : Double.NaN)
-                    .toArray();
-            series.add(BarChart.Series.of(task, series.size(), values, errors));
-        }
-        return new BarChart(picture.title(), picture.unit(), shown.stream().map(row -> row.variant.row().name()).toList(), series, Double.NaN);
-    }
-
-    private BarChart dropBars(StudySettings.Picture picture, List<Measured> shown, List<Measured> all) {
-        List<String> tasks = settings.evaluate().tasks();
-        var series = new ArrayList<BarChart.Series>();
-        for (Measured row : shown) {
-            Measured reference = reference(row, all);
-            if (reference == null || reference.stopped != null || row.variant.chain().steps().isEmpty()) continue;
-            double[] values = tasks.stream().mapToDouble(task -> score(reference, task) - score(row, task)).toArray();
-            series.add(BarChart.Series.of(row.variant.row().name(), series.size(), values, new double[values.length]));
-        }
-        return new BarChart(picture.title(), picture.unit(), tasks, series, Double.NaN);
-    }
-
-    private static double score(Measured row, String task) {
-        Results.Score score = row.result.scores().get(task);
-        if (score != null) return score.mean();
-        JsonNode others = row.result.extra().get("non_reasoning_scores");
-        return others == null ? Double.NaN : others.path(task).path("mean").asDouble(Double.NaN);
-    }
-
-    private LineChart lines(StudySettings.Picture picture, List<Measured> shown, Map<Variant, Track> tracks) {
-        boolean byStep = picture.metric().equals("accuracy") || picture.metric().equals("length");
-        var series = new ArrayList<LineChart.Series>();
-        int points = 0;
-        for (Measured row : shown) {
-            int colour = shown.indexOf(row);
-            if (byStep) {
-                Track track = tracks.get(row.variant);
-                if (track == null) continue;
-                series.add(new LineChart.Series(
-                        row.variant.row().name(), colour, track.steps, picture.metric().equals("length") ? track.length : track.accuracy));
-            } else {
-                TreeMap<Long, List<Double>> values = logged(row.variant, picture.metric());
-                if (values.isEmpty()) continue;
-                points = Math.max(points, values.size());
-                series.add(new LineChart.Series(
-                        row.variant.row().name(),
-                        colour,
-                        values.keySet().stream().mapToDouble(Long::doubleValue).toArray(),
-                        values.values().stream().mapToDouble(Study::mean).toArray()));
-            }
-        }
-        boolean fromZero = !byStep && !picture.metric().equals("length/mean");
-        return new LineChart(picture.title(), picture.unit(), "step", series, fromZero, points >= SMOOTHED_FROM ? Math.max(5, points / 10) : 0);
     }
 
     /// A metric of a row's last stage, for each step the values of the repetitions.
@@ -581,7 +449,7 @@ public final class Study {
         return number("%.2f", mean) + (Double.isNaN(deviation) ? "" : String.format(Locale.ROOT, " ± %5.2f", deviation));
     }
 
-    private static String number(String format, double value) {
+    static String number(String format, double value) {
         return Double.isFinite(value) ? String.format(Locale.ROOT, format, value) : "";
     }
 
@@ -589,7 +457,7 @@ public final class Study {
         return values.stream().mapToDouble(Double::doubleValue).toArray();
     }
 
-    private static double mean(List<Double> values) {
+    static double mean(List<Double> values) {
         return mean(array(values));
     }
 
