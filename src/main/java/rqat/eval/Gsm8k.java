@@ -2,6 +2,7 @@ package rqat.eval;
 
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
+import rqat.verify.Gold;
 import rqat.verify.ReferenceVerifier;
 
 /// 1,319 word problems of school mathematics (Cobbe et al. 2021).
@@ -10,11 +11,13 @@ final class Gsm8k {
 
     private Gsm8k() {}
 
+    /// The reference is the number in the last line of the published answer. (The paper's evaluation searches the whole answer and finds another
+    /// number in 4 of the problems, whose text speaks of an answer earlier.)
     static Task of(DataSource data, Protocol protocol) {
         return new Task.Answering(
                 "gsm8k",
                 MathTasks.exercises(data, PUBLICATION).stream()
-                        .map(exercise -> MathTasks.problem(exercise.id(), exercise, exercise.answer()))
+                        .map(exercise -> MathTasks.problem(exercise.id(), exercise, Gold.of(exercise.answer()).text()))
                         .toList(),
                 MathTasks.verifier(protocol, new ReferenceVerifier.Plain(true)));
     }

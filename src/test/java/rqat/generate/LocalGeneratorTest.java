@@ -145,6 +145,22 @@ class LocalGeneratorTest {
     }
 
     @Test
+    void aRequestMayHaveALimitOfItsOwn() {
+        Request request = TinyModel.requests(1, 5).getFirst();
+        Sampling endless = new Sampling(0.8, 1, 0, 1000, Set.of());
+        var generator = new LocalGenerator(model.decoder(), 2, 10_000);
+        int length = request.prompt().length;
+        List<Completion> completions = generator.generate(
+                List.of(request, new Request(request.prompt(), request.seed(), length + 5)), endless, Listener.NONE);
+        assertThat(completions.get(0).tokens()).hasSize(TinyModel.CONTEXT - length);
+        assertThat(completions.get(1).tokens()).hasSize(5).isEqualTo(java.util.Arrays.copyOf(completions.get(0).tokens(), 5));
+        assertThat(completions.get(1).stop()).isEqualTo(StopReason.LENGTH);
+        assertThatThrownBy(() -> generator.generate(List.of(new Request(request.prompt(), 1, length)), endless, Listener.NONE))
+                .isInstanceOf(Failure.class)
+                .hasMessageContaining("its limit of " + length);
+    }
+
+    @Test
     void theBatchStaysFullAndWithinItsLimits() {
         List<Integer> decoded = new ArrayList<>();
         Sites counting = new Sites() {
