@@ -94,7 +94,7 @@ final class EvalCommand implements Callable<Integer> {
         RunSettings settings = Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class).value();
         Torch.compute(settings.compute());
         Path directory = Models.directory(model);
-        Path samples = out != null ? out : Path.of("runs", "eval", directory.toAbsolutePath().normalize().getFileName().toString());
+        Path samples = out != null ? out : Path.of("runs", "eval", Path.of(model).toAbsolutePath().normalize().getFileName().toString());
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError());
         List<TaskResult> results =
                 Interruption.stopping(() -> backend == null

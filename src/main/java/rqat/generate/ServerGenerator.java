@@ -7,10 +7,13 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
@@ -200,7 +203,7 @@ public final class ServerGenerator implements Generator, Scorer {
         return settings.patience.persist("%s of %s".formatted(what, settings.address), ADVICE, () -> 0L, () -> {
             HttpResponse<byte[]> response = client.send(request, BodyHandlers.ofByteArray());
             int status = response.statusCode();
-            String said = Failure.quote(new String(response.body(), java.nio.charset.StandardCharsets.UTF_8));
+            String said = Failure.quote(new String(response.body(), StandardCharsets.UTF_8));
             if (Patience.mayPass(status)) throw new Patience.Passing("the server answered %d %s".formatted(status, said), Patience.retryAfter(response.headers()));
             if (status == 401 || status == 403) {
                 throw Failure.usage("the server at %s answered %d %s; set %s to a key that it accepts".formatted(settings.address, status, said, KEY));
@@ -218,7 +221,7 @@ public final class ServerGenerator implements Generator, Scorer {
     /// Results `0` to `count - 1`, several under way at a time; `done` hears of each as it comes, on this thread.
     private <T> List<T> all(int count, IntFunction<T> work, BiConsumer<Integer, T> done) {
         record Indexed<T>(int index, T value) {}
-        var results = new ArrayList<@Nullable T>(java.util.Collections.nCopies(count, null));
+        var results = new ArrayList<@Nullable T>(Collections.nCopies(count, null));
         ExecutorService workers = Executors.newFixedThreadPool(
                 Math.clamp(count, 1, settings.concurrency), Thread.ofPlatform().daemon().name("completion-", 1).factory());
         try {
@@ -242,6 +245,6 @@ public final class ServerGenerator implements Generator, Scorer {
             workers.shutdownNow();
             workers.close();
         }
-        return results.stream().map(java.util.Objects::requireNonNull).toList();
+        return results.stream().map(Objects::requireNonNull).toList();
     }
 }
