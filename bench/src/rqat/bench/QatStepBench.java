@@ -29,6 +29,7 @@ import rqat.train.Divergence;
 import rqat.train.Initialiser;
 import rqat.train.Schedule;
 import rqat.train.Student;
+import rqat.train.Teacher;
 import rqat.train.Trainer;
 
 /// What quantisation-aware training costs: a distillation step with every linear on a 3-bit grid against the identical step without
@@ -73,9 +74,7 @@ public final class QatStepBench {
                 _ -> sequences,
                 4,
                 ChunkedHead.chunkFor(config.vocabularySize()),
-                new Decoder(config, new Weights(teacher)),
-                new Divergence.ForwardKl(),
-                1);
+                new Teacher(new Decoder(config, new Weights(teacher)), new Divergence.ForwardKl(), 1));
         var options = new Student.Options(ScalarType.Float, false, Set.of());
         try (var plain = new Student(config, plainLatents, options);
                 var quantised = new Student(

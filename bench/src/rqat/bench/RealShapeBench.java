@@ -42,6 +42,7 @@ import rqat.train.Divergence;
 import rqat.train.Initialiser;
 import rqat.train.Schedule;
 import rqat.train.Student;
+import rqat.train.Teacher;
 import rqat.train.Trainer;
 
 /// Qwen3-0.6B's true shape with random weights: speed, peak memory, and the share of what large matrix products reach on this machine in this
@@ -89,9 +90,7 @@ public final class RealShapeBench {
                 _ -> sequences,
                 1,
                 ChunkedHead.chunkFor(CONFIG.vocabularySize()),
-                new Decoder(CONFIG, new Weights(teacher)),
-                new Divergence.ForwardKl(),
-                1);
+                new Teacher(new Decoder(CONFIG, new Weights(teacher)), new Divergence.ForwardKl(), 1));
         try (var student = new Student(
                         CONFIG,
                         latents,

@@ -7,6 +7,7 @@ import rqat.train.ChunkedHead;
 import rqat.train.DistillationObjective;
 import rqat.train.Divergence;
 import rqat.train.ShuffledBatches;
+import rqat.train.Teacher;
 
 /// Knowledge distillation: the quantised student follows the full-precision teacher's distribution on worked problems (paper, section 3.2).
 public final class Distill {
@@ -61,9 +62,7 @@ public final class Distill {
                         new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),
                         settings.optimisation().microBatch(),
                         ChunkedHead.chunkFor(student.config().vocabularySize()),
-                        loaded.decoder(),
-                        settings.loss().divergence(),
-                        settings.temperature()));
+                        new Teacher(loaded.decoder(), settings.loss().divergence(), settings.temperature())));
             }
         });
     }

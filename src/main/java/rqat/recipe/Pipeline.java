@@ -106,7 +106,7 @@ final class Pipeline implements AutoCloseable {
             case FineTune.Settings settings -> FineTune.run(seeded, settings, from, out);
             case Distill.Settings settings -> Distill.run(seeded, settings, from, stage.teacher(), out);
             // A row without training before its reinforcement is there to show that this fails.
-            case Reinforce.Settings settings -> Reinforce.run(seeded, settings, from, stage.chain().lacksColdStart(), out);
+            case Reinforce.Settings settings -> Reinforce.run(seeded, settings, from, stage.teacher(), stage.chain().lacksColdStart(), out);
         };
     }
 

@@ -51,7 +51,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         MOMENTS("moments", "freeze parameters (frozen) or take a smaller model"),
         /// Codes twice, scales, zero points.
         GRIDS("codes and grids", "larger groups have fewer scales"),
-        /// Of distillation.
+        /// Of distillation, on given texts or the student's own.
         TEACHER("teacher", "compute: bfloat16 halves it"),
         /// Of sampling.
         CACHE("keys and values", "lower kv_cache_gib, batch or max_new_tokens"),
@@ -185,9 +185,13 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 case FineTune.Settings sft ->
                     training(name, sft.optimisation(), batches(texts(sft.data(), sft.tasks(), sft.texts()), sft.problems(), sft.batch()), 2, false);
                 case Distill.Settings kd -> training(
-                        name, kd.optimisation(), batches(texts(kd.data(), kd.tasks(), kd.texts()), kd.problems(), kd.batch()), kd.loss() == Distill.Loss.FORWARD_KL ? 5 : 7, true);
+                        name, kd.optimisation(), batches(texts(kd.data(), kd.tasks(), kd.texts()), kd.problems(), kd.batch()), logitArrays(kd.loss()), true);
                 case Reinforce.Settings grpo -> reinforcement(name, grpo);
             };
+        }
+
+        private static int logitArrays(Distill.Loss loss) {
+            return loss == Distill.Loss.FORWARD_KL ? 5 : 7;
         }
 
         /// As the stage reads them, downloaded if need be.
@@ -282,7 +286,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 for (MicroBatch part : MicroBatch.cut(sequences, optimisation.microBatch())) {
                     long padded = (long) part.sequences().size() * part.length();
                     tokens += padded;
-                    activations = Math.max(activations, activations(optimisation, padded, part.length(), teacher));
+                    activations = Math.max(activations, activations(optimisation, padded, part.length()));
                     logits = Math.max(logits, model.head(part.lossTokens(), logitArrays));
                 }
             }
@@ -292,15 +296,17 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         }
 
         private Stage reinforcement(String name, Reinforce.Settings grpo) {
+            boolean distils = grpo.objective() == Reinforce.Objective.DISTILLATION;
             var memory = student(grpo.optimisation());
+            if (distils) memory.put(Part.TEACHER, model.width() * model.parameters());
             int prompt = longest(texts(grpo.data(), grpo.tasks(), Texts.WORKED));
             int limit = Math.min(prompt + grpo.maxNewTokens(), model.config().maxPositions());
             int sequences = Math.min(grpo.batch(), grpo.prompts() * grpo.groupSize());
             long sampling = model.cache(sequences, prompt, limit, settings.kvCacheGib()) + model.sampling(sequences, prompt, limit);
             int micro = Math.min(grpo.optimisation().microBatch(), grpo.prompts() * grpo.groupSize());
             long tokens = (long) micro * limit;
-            long activations = activations(grpo.optimisation(), tokens, limit, false);
-            long logits = model.head((long) micro * grpo.maxNewTokens(), 2);
+            long activations = activations(grpo.optimisation(), tokens, limit);
+            long logits = model.head((long) micro * grpo.maxNewTokens(), distils ? logitArrays(grpo.divergence()) : 2);
             if (sampling > activations + logits) {
                 memory.put(Part.CACHE, model.cache(sequences, prompt, limit, settings.kvCacheGib()));
                 memory.put(Part.ACTIVATIONS, model.sampling(sequences, prompt, limit));
@@ -308,7 +314,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 step(memory, activations, logits);
             }
             double sampled = (double) grpo.prompts() * grpo.groupSize() * limit;
-            return new Stage(name, memory, stageDisk() + checkpoints(), grpo.optimisation().steps() * sampled * 5 * model.operations());
+            return new Stage(name, memory, stageDisk() + checkpoints(), grpo.optimisation().steps() * sampled * (distils ? 6 : 5) * model.operations());
         }
 
         /// What lives as long as the student does.
@@ -337,7 +343,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             memory.put(Part.RETAINED, retained(working + logits));
         }
 
-        private long activations(Optimisation optimisation, long tokens, long length, boolean teacher) {
+        private long activations(Optimisation optimisation, long tokens, long length) {
             long block = model.block(tokens, length);
             long again = model.recorded(tokens, length) + model.backward(tokens, length);
             if (optimisation.recomputeBlocks()) return model.blockInputs(tokens) + Math.max(block, again) + 2 * tokens * model.config().hiddenSize() * model.width();

@@ -13,7 +13,7 @@ import rqat.quant.ScaleType;
 import rqat.rl.Advantages;
 import rqat.rl.ColdStartGate;
 import rqat.rl.GrpoLoss;
-import rqat.rl.GrpoObjective;
+import rqat.rl.OnPolicyObjective;
 import rqat.run.Configuration;
 import rqat.tensor.Torch;
 
@@ -30,7 +30,7 @@ import rqat.tensor.Torch;
 /// @param quantise format and method options
 /// @param sft      supervised fine-tuning
 /// @param kd       distillation
-/// @param grpo     reinforcement learning
+/// @param grpo     training on sampled completions
 /// @param evaluate benchmarks
 /// @param study    what a study has besides
 public record RunSettings(
@@ -84,9 +84,11 @@ public record RunSettings(
                     1.0,
                     112,
                     128,
+                    Reinforce.Objective.GRPO,
+                    Distill.Loss.REVERSE_KL,
                     Advantages.Scaling.GROUP_STD,
                     new GrpoLoss(GrpoLoss.Preset.DAPO, 0.2, 0.2, Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY, 0, GrpoLoss.KlGradient.CORRECTED, 112),
-                    GrpoObjective.Truncation.KEEP,
+                    OnPolicyObjective.Truncation.KEEP,
                     ColdStartGate.DEFAULT,
                     32,
                     Optimisation.of(60, 1e-4, 32).weightsOnly()),

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.eval.Evaluation;
 import rqat.io.AtomicFiles;
@@ -136,9 +137,9 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
         }
 
         /// Appends the completions of a step of reinforcement learning to `completions.jsonl`.
-        void completions(long step, List<Rollout> rollouts, double[] advantages) {
+        void completions(long step, List<Rollout> rollouts, double @Nullable [] advantages) {
             var lines = new StringBuilder();
-            for (int i = 0; i < rollouts.size(); i++) lines.append(rollouts.get(i).toJson(step, advantages[i])).append('\n');
+            for (int i = 0; i < rollouts.size(); i++) lines.append(rollouts.get(i).toJson(step, advantages == null ? null : advantages[i])).append('\n');
             Path file = directory().resolve(ResumableRun.COMPLETIONS);
             try {
                 Files.writeString(file, lines, StandardOpenOption.CREATE, StandardOpenOption.APPEND);

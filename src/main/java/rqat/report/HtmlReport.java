@@ -36,7 +36,7 @@ public final class HtmlReport {
             new Curve("entropy", "Entropy of the policy", "nats per token", true),
             new Curve("length/mean", "Response length", "tokens", true),
             new Curve("truncation_rate", "Truncated responses", "share", true),
-            new Curve("groups/zero_variance", "Groups without a signal", "share", true),
+            new Curve("groups/zero_variance", "Groups of equal rewards", "share", true),
             new Curve("validation/accuracy", "Validation accuracy", "share", true),
             new Curve("validation/kl", "Validation KL to the teacher", "nats per token", true),
             new Curve("quant/code_flip_step", "Codes flipped in a step", "share", true),

@@ -89,7 +89,9 @@ public record Rollout(Problem problem, int group, Completion completion, String 
     }
 
     /// A line for the log of completions.
-    public String toJson(long step, double advantage) {
+    ///
+    /// @param advantage null where a teacher decided
+    public String toJson(long step, @Nullable Double advantage) {
         var fields = new LinkedHashMap<String, @Nullable Object>();
         fields.put("step", step);
         fields.put("id", problem.id());

@@ -97,6 +97,10 @@ class BadInputTest {
         "quantize embedded x --method rtn --set quantise.calibration=0 | calibration is 0 | 1 or more",
         "sft embedded x --set sft.problems=0                       | problems is 0        | 1 or more",
         "grpo embedded x --set grpo.optimisation.steps=0           | steps is 0           | 1 or more",
+        "grpo embedded x --set grpo.objective=distilation          | `distilation`        | grpo, distillation",
+        "grpo embedded x --set grpo.divergence=kl                  | grpo.divergence      | reverse_kl",
+        "grpo embedded x --set grpo.objective=distillation         | grpo.objective       | --teacher",
+        "grpo embedded x --teacher embedded                        | --teacher            | grpo.objective=distillation",
     })
     void refusesBadUse(String line, String found, String expected) {
         String[] words = line.isEmpty() ? new String[0] : line.split(" +");

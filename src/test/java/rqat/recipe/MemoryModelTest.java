@@ -52,6 +52,26 @@ class MemoryModelTest {
         assertThat(small.operations()).isBetween(0.5 * large.operations(), large.operations());
     }
 
+    @Test
+    void onPolicyDistillationHoldsATeacherAndWholeDistributions() {
+        Plan.Stage grpo = plan("rows=[gptq+grpo]").stages().get(1);
+        Path recipe = folder.resolve("recipe.yaml");
+        Plan.Stage distillation = Plan.of(recipe, List.of("rows=[gptq+grpo]", "grpo.objective=distillation"), _ -> EMBEDDED).stages().get(1);
+        Plan.Stage forward = Plan.of(
+                        recipe, List.of("rows=[gptq+grpo]", "grpo.objective=distillation", "grpo.divergence=forward_kl"), _ -> EMBEDDED)
+                .stages().get(1);
+        long parameters = new MemoryModel(ModelConfig.load(EMBEDDED), 4, 128).parameters();
+
+        assertThat(grpo.memory()).doesNotContainKey(Plan.Part.TEACHER);
+        assertThat(distillation.memory()).containsEntry(Plan.Part.TEACHER, 4 * parameters);
+        // arrays of logits of a chunk: reverse KL 7, forward KL 5, GRPO 2
+        long rows = Math.min(32L * 112, 1024) * 448 * 4;
+        assertThat(distillation.memory().get(Plan.Part.LOGITS) - forward.memory().get(Plan.Part.LOGITS)).isEqualTo(2 * rows);
+        assertThat(distillation.memory().get(Plan.Part.LOGITS) - grpo.memory().get(Plan.Part.LOGITS)).isEqualTo(5 * rows);
+        assertThat(distillation.bytes()).isGreaterThan(grpo.bytes() + 4 * parameters);
+        assertThat(distillation.operations()).isEqualTo(1.2 * grpo.operations());
+    }
+
     private Plan plan(String set) {
         Path recipe = folder.resolve("recipe.yaml");
         AtomicFiles.write(recipe, """

@@ -84,7 +84,7 @@ class HtmlReportTest {
         List<String> charts = elements(main, "svg").stream().map(svg -> svg.getAttribute("aria-label")).toList();
         assertThat(charts).containsExactly("Average accuracy", "Accuracy by task",
                 "Loss", "Validation accuracy", "Validation KL to the teacher", "Codes flipped in a step", "Codes flipped since the start", "Gradient norm", "Learning rate",
-                "Loss", "Reward", "Entropy of the policy", "Response length", "Truncated responses", "Groups without a signal", "Codes flipped in a step", "Gradient norm",
+                "Loss", "Reward", "Entropy of the policy", "Response length", "Truncated responses", "Groups of equal rewards", "Codes flipped in a step", "Gradient norm",
                 "Learning rate");
         assertThat(elements(main, "h3").stream().map(Element::getTextContent)).containsExactly("Distillation", "Reinforcement learning");
         Element loss = elements(main, "svg").get(2);

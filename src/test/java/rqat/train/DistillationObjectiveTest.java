@@ -33,7 +33,7 @@ class DistillationObjectiveTest {
 
     private Objective distillation(java.util.SequencedMap<String, Tensor> teacher, int microBatch, double temperature) {
         return new DistillationObjective(
-                _ -> sequences, microBatch, 7, new Decoder(config, new Weights(teacher)), new Divergence.ForwardKl(), temperature);
+                _ -> sequences, microBatch, 7, new Teacher(new Decoder(config, new Weights(teacher)), new Divergence.ForwardKl(), temperature));
     }
 
     @Test
@@ -85,7 +85,7 @@ class DistillationObjectiveTest {
                 false, true);
         try (var student = new Student(config, latents, Toy.options(ScalarType.Float))) {
             var objective = new DistillationObjective(
-                    _ -> sequences, 4, 7, new Decoder(wider, new Weights(new LinkedHashMap<>())), new Divergence.ForwardKl(), 1);
+                    _ -> sequences, 4, 7, new Teacher(new Decoder(wider, new Weights(new LinkedHashMap<>())), new Divergence.ForwardKl(), 1));
             assertThatThrownBy(() -> objective.accumulate(student, 0))
                     .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.USAGE))
                     .hasMessageContaining("50")

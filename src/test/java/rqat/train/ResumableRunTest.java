@@ -81,7 +81,7 @@ class ResumableRunTest {
                 ? Student.Quantisation.NONE
                 : Student.Quantisation.weightsOnly(grids, scaleMode, MaskRule.HALF_STEP);
         Objective objective = new DistillationObjective(
-                new ShuffledBatches(texts, 4, 9), 2, 16, new Decoder(config, new Weights(teacher)), new Divergence.ForwardKl(), 1);
+                new ShuffledBatches(texts, 4, 9), 2, 16, new Teacher(new Decoder(config, new Weights(teacher)), new Divergence.ForwardKl(), 1));
         try (var student = new Student(config, latents, quantisation, Toy.options(compute));
                 var adam = new Adam(
                         Adam.Settings.DEFAULT,

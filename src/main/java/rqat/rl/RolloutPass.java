@@ -13,8 +13,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 import rqat.data.TokenSequence;
 import rqat.model.Decoder;
-import rqat.rl.GrpoObjective.Settings;
-import rqat.rl.GrpoObjective.Truncation;
+import rqat.rl.OnPolicyObjective.Settings;
+import rqat.rl.OnPolicyObjective.Truncation;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -22,41 +22,40 @@ import rqat.train.ChunkedHead;
 import rqat.train.ForwardPass;
 import rqat.train.MicroBatch;
 import rqat.train.Student;
+import rqat.train.Teacher;
 
-/// Forward and backward over sampled completions: the tensor half of the GRPO step, between [ChunkedHead] and [GrpoLoss].
+/// Forward and backward over sampled completions: the tensor half of a step, between [ChunkedHead] and the [Signal].
 ///
-/// Per micro-batch one forward pass; its log-probabilities go to the loss on the host, which answers with one coefficient per token, and
-/// these go back through the head and the blocks.
-///
-/// @param reference the model of the KL term; null when its weight is 0
-record PolicyGradient(Settings settings, @Nullable Decoder reference) {
+/// Per micro-batch one forward pass. With rewards its log-probabilities go to [GrpoLoss] on the host, which answers with one coefficient
+/// per token; a teacher reads the same tokens and answers with its whole distributions. Either goes back through the head and the blocks.
+record RolloutPass(Settings settings, Signal signal) {
 
-    /// What one optimiser step found. Entropy, mismatch, clipping and KL are over the completions that were run through the model.
+    /// What one optimiser step found. Entropy and mismatch are over the completions that were run through the model.
     ///
     /// @param entropySum of the full distributions at the sampling temperature, in nats
     /// @param tokens     loss tokens that were run through the model
-    record Result(double loss, double entropySum, double klSum, Mismatch mismatch, long tokens, long clippedLow, long clippedHigh) {
+    /// @param sums       what else the signal counts per token, summed over them, by metric
+    record Result(double loss, double entropySum, Mismatch mismatch, long tokens, SequencedMap<String, Double> sums) {
         SequencedMap<String, Double> metrics() {
             var metrics = new LinkedHashMap<String, Double>();
             metrics.put("mismatch/abs_mean", mismatch.absoluteMean());
             metrics.put("mismatch/abs_max", mismatch.absoluteMax());
             metrics.put("mismatch/k3", mismatch.k3());
             metrics.put("mismatch/capped", mismatch.cappedShare());
-            metrics.put("clip/low", clippedLow / (double) Math.max(1, tokens));
-            metrics.put("clip/high", clippedHigh / (double) Math.max(1, tokens));
             if (tokens > 0) metrics.put("entropy", entropySum / tokens);
-            if (klSum > 0) metrics.put("kl", klSum / tokens);
+            sums.forEach((name, sum) -> metrics.put(name, sum / tokens));
             return metrics;
         }
     }
 
     /// Adds the gradient of the step's loss to the student's.
     ///
-    /// @param skipFlat leave out completions whose advantage is 0
-    Result accumulate(Student student, List<Rollout> rollouts, double[] advantages, boolean skipFlat) {
+    /// @param advantages one per completion; null with a teacher
+    /// @param skipFlat   leave out completions whose advantage is 0
+    Result accumulate(Student student, List<Rollout> rollouts, double @Nullable [] advantages, boolean skipFlat) {
         boolean[][] mask = rollouts.stream().map(this::lossMask).toArray(boolean[][]::new);
         List<Integer> order = IntStream.range(0, rollouts.size())
-                .filter(i -> inLoss(rollouts.get(i)) && !(skipFlat && advantages[i] == 0))
+                .filter(i -> inLoss(rollouts.get(i)) && !(skipFlat && Objects.requireNonNull(advantages)[i] == 0))
                 .boxed()
                 // longest first: neighbours are of similar length, and a step that does not fit in memory fails at once
                 .sorted(Comparator.comparingInt(i -> -rollouts.get(i).sequenceLength()))
@@ -64,24 +63,24 @@ record PolicyGradient(Settings settings, @Nullable Decoder reference) {
         GrpoLoss.Step whole = GrpoLoss.Step.of(mask);
         int microBatches = Math.ceilDiv(order.size(), settings.microBatch());
         var step = new GrpoLoss.Step(whole.completions(), whole.tokens(), Math.max(1, microBatches));
-        double loss = 0, entropySum = 0, klSum = 0;
-        long tokens = 0, low = 0, high = 0;
+        double loss = 0, entropySum = 0;
+        long tokens = 0;
+        var sums = new LinkedHashMap<String, Double>();
         var scored = new ArrayList<Rollout>();
         var current = new ArrayList<double[]>();
         for (int from = 0; from < order.size(); from += settings.microBatch()) {
             List<Integer> part = order.subList(from, Math.min(order.size(), from + settings.microBatch()));
             List<Rollout> members = part.stream().map(rollouts::get).toList();
-            Pass pass = pass(student, members, part.stream().mapToDouble(i -> advantages[i]).toArray(), step);
-            loss += pass.result.loss();
+            double[] own = advantages == null ? null : part.stream().mapToDouble(i -> advantages[i]).toArray();
+            Pass pass = pass(student, members, own, step);
+            loss += pass.loss;
             entropySum += pass.entropySum;
-            klSum += pass.result.klSum();
-            tokens += pass.result.tokens();
-            low += pass.result.clippedLow();
-            high += pass.result.clippedHigh();
+            tokens += members.stream().mapToInt(Rollout::length).sum();
+            pass.sums.forEach((name, sum) -> sums.merge(name, sum, Double::sum));
             scored.addAll(members);
             current.addAll(Arrays.asList(pass.current));
         }
-        return new Result(loss, entropySum, klSum, mismatch(scored, current), tokens, low, high);
+        return new Result(loss, entropySum, mismatch(scored, current), tokens, sums);
     }
 
     /// Compares what the sampler thought of completions with the training forward pass, one at a time.
@@ -98,11 +97,18 @@ record PolicyGradient(Settings settings, @Nullable Decoder reference) {
     }
 
     /// @param current log-probabilities per completion and token
-    private record Pass(GrpoLoss.Result result, double[][] current, double entropySum) {}
+    private record Pass(double loss, SequencedMap<String, Double> sums, double[][] current, double entropySum) {}
+
+    /// What a signal makes of a micro-batch.
+    ///
+    /// @param loss   its share of the loss of the step
+    /// @param hidden `[N, hidden]`, the gradient of that with respect to the hidden states at the loss rows
+    /// @param sums   see [Result]
+    private record Share(double loss, Tensor hidden, SequencedMap<String, Double> sums) {}
 
     /// Forward and backward of one micro-batch.
-    private Pass pass(Student student, List<Rollout> members, double[] advantages, GrpoLoss.Step step) {
-        var batch = new MicroBatch(members.stream().map(PolicyGradient::sequence).toList());
+    private Pass pass(Student student, List<Rollout> members, double @Nullable [] advantages, GrpoLoss.Step step) {
+        var batch = new MicroBatch(members.stream().map(RolloutPass::sequence).toList());
         ChunkedHead head = student.head(settings.chunk());
         return Scope.get(() -> {
             Tensor ids = batch.ids(), rows = batch.lossRows(), targets = batch.targets();
@@ -110,22 +116,40 @@ record PolicyGradient(Settings settings, @Nullable Decoder reference) {
             Tensor hidden = forward.rows(rows);
             ChunkedHead.Scores scores = head.scores(hidden, targets, temperature());
             double[][] current = perCompletion(scores.logProbabilities(), members);
-            double[][] expected = settings.loss().klWeight() == 0 ? null : perCompletion(reference(ids, rows, targets), members);
-            double[][] weights = settings.importanceCap() == 0
-                    ? null
-                    : Mismatch.weights(current, sampled(members), settings.importanceCap());
-            boolean[][] mask = members.stream().map(this::lossMask).toArray(boolean[][]::new);
-            var result = settings.loss().of(new GrpoLoss.Rows(current, current, expected, weights, mask, advantages), step);
-            double[] coefficients = Arrays.stream(result.gradient()).flatMapToDouble(Arrays::stream).toArray();
-            Tensor upstream = Tensors.of(coefficients, coefficients.length);
-            forward.backward(rows, head.weightedLogProbabilities(hidden, targets, upstream, temperature()).hidden());
-            return new Pass(result, current, DoubleStream.of(Tensors.doubles(scores.entropies())).sum());
+            Share share = switch (signal) {
+                case Signal.Rewards rewards -> {
+                    double[][] expected =
+                            rewards.loss().klWeight() == 0 ? null : perCompletion(reference(rewards.reference(), ids, rows, targets), members);
+                    double[][] weights =
+                            rewards.importanceCap() == 0 ? null : Mismatch.weights(current, sampled(members), rewards.importanceCap());
+                    boolean[][] mask = members.stream().map(this::lossMask).toArray(boolean[][]::new);
+                    var result = rewards.loss()
+                            .of(new GrpoLoss.Rows(current, current, expected, weights, mask, Objects.requireNonNull(advantages)), step);
+                    double[] coefficients = Arrays.stream(result.gradient()).flatMapToDouble(Arrays::stream).toArray();
+                    Tensor upstream = Tensors.of(coefficients, coefficients.length);
+                    yield new Share(result.loss(), head.weightedLogProbabilities(hidden, targets, upstream, temperature()).hidden(), sums(result));
+                }
+                case Signal.Distillation(Teacher teacher) -> {
+                    ChunkedHead.Loss loss = teacher.loss(student, settings.chunk(), ids, rows, hidden, 1.0 / step.tokens());
+                    yield new Share(loss.sum() / step.tokens(), loss.hidden(), new LinkedHashMap<>());
+                }
+            };
+            forward.backward(rows, share.hidden);
+            return new Pass(share.loss, share.sums, current, DoubleStream.of(Tensors.doubles(scores.entropies())).sum());
         });
     }
 
-    /// Log-probabilities of the targets under the reference model.
-    private Tensor reference(Tensor ids, Tensor rows, Tensor targets) {
-        Decoder decoder = Objects.requireNonNull(reference);
+    private static SequencedMap<String, Double> sums(GrpoLoss.Result result) {
+        var sums = new LinkedHashMap<String, Double>();
+        sums.put("clip/low", (double) result.clippedLow());
+        sums.put("clip/high", (double) result.clippedHigh());
+        if (result.klSum() > 0) sums.put("kl", result.klSum());
+        return sums;
+    }
+
+    /// Log-probabilities of the targets under the reference model of the KL term.
+    private Tensor reference(@Nullable Decoder model, Tensor ids, Tensor rows, Tensor targets) {
+        Decoder decoder = Objects.requireNonNull(model);
         return Grad.off(() -> {
             Tensor hidden = decoder.hidden(ids);
             Tensor picked = hidden.view(-1, hidden.size(2)).index_select(0, rows);
@@ -161,7 +185,7 @@ record PolicyGradient(Settings settings, @Nullable Decoder reference) {
 
     private Mismatch mismatch(List<Rollout> rollouts, List<double[]> current) {
         boolean[][] all = rollouts.stream().map(rollout -> filled(rollout.length(), true)).toArray(boolean[][]::new);
-        double cap = settings.importanceCap() == 0 ? Double.POSITIVE_INFINITY : settings.importanceCap();
+        double cap = signal instanceof Signal.Rewards rewards && rewards.importanceCap() > 0 ? rewards.importanceCap() : Double.POSITIVE_INFINITY;
         return Mismatch.of(current.toArray(double[][]::new), sampled(rollouts), all, cap);
     }
 

@@ -17,6 +17,7 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.assertj.core.api.InstanceOfAssertFactories;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.Scalar;
@@ -28,6 +29,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
 import rqat.generate.Completion;
 import rqat.generate.Generator;
@@ -48,9 +51,9 @@ import rqat.quant.ScaleMode;
 import rqat.quant.ScaleType;
 import rqat.rl.GrpoLoss.KlGradient;
 import rqat.rl.GrpoLoss.Preset;
-import rqat.rl.GrpoObjective.Settings;
-import rqat.rl.GrpoObjective.Truncation;
-import rqat.rl.GrpoObjective.Watcher;
+import rqat.rl.OnPolicyObjective.Settings;
+import rqat.rl.OnPolicyObjective.Truncation;
+import rqat.rl.OnPolicyObjective.Watcher;
 import rqat.run.Metrics;
 import rqat.run.Progress;
 import rqat.tensor.Grad;
@@ -58,18 +61,21 @@ import rqat.tensor.HostTensors;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import rqat.train.Adam;
+import rqat.train.Divergence;
 import rqat.train.Initialiser;
 import rqat.train.ResumableRun;
 import rqat.train.Schedule;
 import rqat.train.StepReport;
 import rqat.train.Student;
+import rqat.train.Teacher;
 import rqat.train.Trainer;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
 
-class GrpoObjectiveTest {
+class OnPolicyObjectiveTest {
     private static final int STOP = 0;
+    private static final Signal BANDIT = new Signal.Rewards(Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 1), 2, null);
     private static final Function<Decoder, Generator> LOCAL = decoder -> new LocalGenerator(decoder, 16, 4096);
 
     /// Tokens as text: `3 1 4`.
@@ -107,7 +113,7 @@ class GrpoObjectiveTest {
         // The first three steps reward token 1, the others everything.
         int[] judged = {0};
         Verifier changing = (text, _, _) -> verdict(judged[0]++ >= 4 + 3 * 8 || text.equals("1"));
-        var objective = objective(banditSettings(), banditProblems(), LOCAL, changing, Watcher.NONE);
+        var objective = objective(banditSettings(), BANDIT, banditProblems(), LOCAL, changing, Watcher.NONE);
         Adam adam = adam(student, 0.003);
         float[][] after = new float[6][];
         float[] before = flat(latents);
@@ -135,11 +141,11 @@ class GrpoObjectiveTest {
                 .toList();
         Verifier exact = (text, _, gold) -> verdict(text.equals(gold));
         var sampling = new Sampling(1, 1, 0, 4, Set.of(STOP));
-        var settings = new Settings(3, 7, 16, sampling, Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 4), 2, Truncation.KEEP, 112, 512,
-                MismatchGate.Limits.DEFAULT);
+        var settings = new Settings(3, 7, 16, sampling, Truncation.KEEP, 112, 512, MismatchGate.Limits.DEFAULT);
+        var rewarding = new Signal.Rewards(Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 4), 2, null);
         var rewards = new ArrayList<Double>();
 
-        new Trainer(student, objective(settings, problems, LOCAL, exact, Watcher.NONE), adam(student, 1e-2), new Schedule(5, 30, 1), 1)
+        new Trainer(student, objective(settings, rewarding, problems, LOCAL, exact, Watcher.NONE), adam(student, 1e-2), new Schedule(5, 30, 1), 1)
                 .run(0, (_, line) -> rewards.add(line.get("reward/mean").doubleValue()));
 
         assertThat(rewards.subList(0, 5)).allMatch(reward -> reward < 0.1);
@@ -150,9 +156,9 @@ class GrpoObjectiveTest {
         ModelConfig config = config(2);
         Student student = student(config, latents(config));
         var probabilities = new ArrayList<Double>();
-        var objective = objective(banditSettings(), banditProblems(), LOCAL, verifier, new Watcher() {
+        var objective = objective(banditSettings(), BANDIT, banditProblems(), LOCAL, verifier, new Watcher() {
             @Override
-            public void rollouts(long step, List<Rollout> rollouts, double[] advantages) {
+            public void rollouts(long step, List<Rollout> rollouts, double @Nullable [] advantages) {
                 float[] score = new LocalScorer(student.decoder(), 64).score(List.of(new int[] {0, 1})).getFirst();
                 probabilities.add(Math.exp(score[0]));
             }
@@ -163,8 +169,7 @@ class GrpoObjectiveTest {
 
     private static Settings banditSettings() {
         var sampling = new Sampling(1, 1, 0, 1, Set.of());
-        return new Settings(5, 1, 8, sampling, Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 1), 2, Truncation.KEEP, 8, 64,
-                MismatchGate.Limits.DEFAULT);
+        return new Settings(5, 1, 8, sampling, Truncation.KEEP, 8, 64, MismatchGate.Limits.DEFAULT);
     }
 
     private static List<Problem> banditProblems() {
@@ -176,12 +181,12 @@ class GrpoObjectiveTest {
     @ParameterizedTest
     @EnumSource(value = Preset.class, names = {"GRPO", "DAPO", "DR_GRPO", "SEQUENCE_SUM", "GSPO"})
     void theGradientIsThatOfTheWholeLossByAutograd(Preset preset) {
-        Fixture fixture = new Fixture(settings(preset, 0, 2, Truncation.KEEP, 100, 64));
-        float[] expected = fixture.autograd(null);
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 100, 64), rewards(preset));
+        float[] expected = fixture.autograd();
 
         for (int microBatch : new int[] {1, 2, 5, 100}) {
             for (int chunk : new int[] {1, 7, 1000}) {
-                Fixture other = fixture.with(settings(preset, 0, 2, Truncation.KEEP, microBatch, chunk));
+                Fixture other = fixture.with(settings(Truncation.KEEP, microBatch, chunk));
                 assertClose(other.gradient(true), expected, 1e-5);
             }
         }
@@ -191,10 +196,10 @@ class GrpoObjectiveTest {
     void theKlTermPullsTowardsTheReference() {
         ModelConfig config = config(12);
         var reference = new Decoder(config, new Weights(latents(config, 99)));
-        var fixture = new Fixture(settings(Preset.DAPO, 0.5, 2, Truncation.KEEP, 3, 64), reference);
+        var fixture = new Fixture(settings(Truncation.KEEP, 3, 64), rewards(Preset.DAPO, 0.5, 2, reference));
 
-        assertClose(fixture.gradient(false), fixture.autograd(reference), 1e-5);
-        assertThatThrownBy(() -> objective(fixture.settings, fixture.problems, LOCAL, EVEN, Watcher.NONE))
+        assertClose(fixture.gradient(false), fixture.autograd(), 1e-5);
+        assertThatThrownBy(() -> rewards(Preset.DAPO, 0.5, 2, null))
                 .isInstanceOf(Failure.class)
                 .hasMessageContaining("reference");
     }
@@ -203,12 +208,12 @@ class GrpoObjectiveTest {
     void leavingOutGroupsWithoutVarianceChangesNoGradient() {
         // Half of the problems are always right.
         Verifier verifier = (text, _, gold) -> verdict(gold.equals("easy") || Integer.parseInt(text.split(" ")[0]) % 2 == 0);
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64), null, verifier);
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO), verifier);
         long flat = Arrays.stream(fixture.advantages).filter(advantage -> advantage == 0).count();
 
         assertThat(flat).isBetween(6L, (long) fixture.advantages.length - 6);
         float[] skipped = fixture.gradient(true);
-        PolicyGradient.Result trained = fixture.last;
+        RolloutPass.Result trained = fixture.last;
         assertClose(skipped, fixture.gradient(false), 1e-6);
         assertThat(trained.loss()).isCloseTo(fixture.last.loss(), within(1e-9));
         assertThat(trained.tokens()).isLessThan(fixture.last.tokens());
@@ -216,7 +221,7 @@ class GrpoObjectiveTest {
 
     @Test
     void onPolicyNothingIsClippedAndSamplerAndTrainerAgree() {
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64));
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
         StepReport report = fixture.objective.accumulate(fixture.student, 1);
 
         assertThat(report.metrics().get("clip/low")).isZero();
@@ -229,7 +234,7 @@ class GrpoObjectiveTest {
 
     @Test
     void theEntropyIsThatOfTheFullDistribution() {
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 3));
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 3), rewards(Preset.DAPO));
         fixture.gradient(false);
         double sum = 0;
         long tokens = 0;
@@ -252,7 +257,7 @@ class GrpoObjectiveTest {
 
     @Test
     void groupsAreSamplesOfOneProblemAndAdvantagesAreFormedWithinThem() {
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64));
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
         int size = fixture.settings.groupSize();
         var seeds = new ArrayList<Long>();
         Function<Decoder, Generator> spying = decoder -> (requests, sampling, listener) -> {
@@ -280,16 +285,16 @@ class GrpoObjectiveTest {
 
     @Test
     void anEpochAsksEveryProblemOnceAndAProblemAskedTwiceInAStepIsSampledAnew() {
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64));
-        GrpoObjective objective = fixture.objective;
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
+        OnPolicyObjective objective = fixture.objective;
         // 10 problems, 4 a step
         List<String> first = IntStream.range(0, 5).mapToObj(objective::problems).flatMap(List::stream).map(Problem::id).toList();
         assertThat(first.subList(0, 10)).doesNotHaveDuplicates();
         assertThat(first.subList(10, 20)).doesNotHaveDuplicates().isNotEqualTo(first.subList(0, 10));
 
-        var few = new GrpoObjective(fixture.settings, fixture.problems.subList(0, 2), LOCAL, TEXT, EVEN, null, new Watcher() {
+        var few = new OnPolicyObjective(fixture.settings, fixture.rewards, fixture.problems.subList(0, 2), LOCAL, TEXT, EVEN, new Watcher() {
             @Override
-            public void rollouts(long step, List<Rollout> rollouts, double[] advantages) {
+            public void rollouts(long step, List<Rollout> rollouts, double @Nullable [] advantages) {
                 assertThat(rollouts.stream().map(rollout -> rollout.problem().id()).distinct().count()).isEqualTo(2);
                 assertThat(texts(rollouts.subList(0, 12))).isNotEqualTo(texts(rollouts.subList(12, 24)));
             }
@@ -299,7 +304,7 @@ class GrpoObjectiveTest {
 
     @Test
     void aStepSamplesTheSameWhicheverStepsCameBefore() {
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64));
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
         fixture.sampleWith(LOCAL, 3);
         List<String> alone = texts(fixture.rollouts);
         fixture.sampleWith(LOCAL, 2);
@@ -314,8 +319,8 @@ class GrpoObjectiveTest {
 
     @Test
     void truncatedCompletionsMayBeKeptOutOfTheLossButNotOutOfTheBaseline() {
-        Fixture keep = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64));
-        Fixture masked = keep.with(settings(Preset.DAPO, 0, 2, Truncation.MASK_LOSS, 4, 64));
+        Fixture keep = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
+        Fixture masked = keep.with(settings(Truncation.MASK_LOSS, 4, 64));
         long truncated = keep.rollouts.stream().filter(Rollout::truncated).count();
         assertThat(truncated).isBetween(1L, keep.rollouts.size() - 1L);
 
@@ -326,7 +331,7 @@ class GrpoObjectiveTest {
         assertThat(masked.last.tokens()).isEqualTo(finished);
         assertThat(keep.last.tokens()).isEqualTo(keep.rollouts.stream().mapToLong(Rollout::length).sum());
         assertThat(masked.advantages).isEqualTo(keep.advantages);
-        assertClose(masked.gradient(false), masked.autograd(null), 1e-5);
+        assertClose(masked.gradient(false), masked.autograd(), 1e-5);
     }
 
     @Test
@@ -339,7 +344,7 @@ class GrpoObjectiveTest {
                     default -> new Completion(new int[] {5}, new float[1], StopReason.ABORTED);
                 })
                 .toList();
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 0, Truncation.MASK_LOSS, 4, 64));
+        Fixture fixture = new Fixture(settings(Truncation.MASK_LOSS, 4, 64), rewards(Preset.DAPO, 0, 0, null));
         fixture.sampleWith(ends, 0);
 
         fixture.gradient(false);
@@ -357,9 +362,9 @@ class GrpoObjectiveTest {
     void aSamplerOfAnotherModelIsStoppedBeforeTheFirstStep() {
         ModelConfig config = config(12);
         var other = new Decoder(config, new Weights(latents(config, 4)));
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64));
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
         var objective = objective(
-                fixture.settings, fixture.problems, _ -> new LocalGenerator(other, 16, 4096), EVEN, Watcher.NONE);
+                fixture.settings, fixture.rewards, fixture.problems, _ -> new LocalGenerator(other, 16, 4096), EVEN, Watcher.NONE);
 
         assertThatThrownBy(() -> objective.accumulate(fixture.student, 0))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.GATE))
@@ -371,30 +376,32 @@ class GrpoObjectiveTest {
         ModelConfig config = config(12);
         SequencedMap<String, Tensor> latents = latents(config);
         Student student = quantised(config, latents);
-        Settings settings = settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64);
+        Settings settings = settings(Truncation.KEEP, 4, 64);
         List<Problem> problems = List.of(new Problem("a", new int[] {1, 2}, ""), new Problem("b", new int[] {3}, ""));
 
-        Mismatch same = objective(settings, problems, LOCAL, EVEN, Watcher.NONE).preflight(student);
+        Mismatch same = objective(settings, rewards(Preset.DAPO), problems, LOCAL, EVEN, Watcher.NONE).preflight(student);
         var latent = new Decoder(config, new Weights(latents));
-        Mismatch other = objective(settings, problems, _ -> new LocalGenerator(latent, 16, 4096), EVEN, Watcher.NONE).preflight(student);
+        Mismatch other = objective(settings, rewards(Preset.DAPO), problems, _ -> new LocalGenerator(latent, 16, 4096), EVEN, Watcher.NONE).preflight(student);
 
         assertThat(same.absoluteMax()).isLessThan(1e-5);
         assertThat(other.absoluteMean()).isGreaterThan(0.02);
     }
 
-    @Test
-    void killedWithinARolloutAndResumedEndsWithTheSameBytes(@TempDir Path directory) {
-        List<Object> whole = resumable(directory.resolve("whole"), Integer.MAX_VALUE);
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void killedWithinARolloutAndResumedEndsWithTheSameBytes(boolean distils, @TempDir Path directory) {
+        Signal signal = distils ? following(latents(config(12), 99), new Divergence.ReverseKl()) : rewards(Preset.DAPO);
+        List<Object> whole = resumable(directory.resolve("whole"), signal, Integer.MAX_VALUE);
         for (int verdicts : new int[] {100, 30, 150}) {
-            assertThatThrownBy(() -> resumable(directory.resolve("killed"), verdicts)).hasMessage("killed");
+            assertThatThrownBy(() -> resumable(directory.resolve("killed"), signal, verdicts)).hasMessage("killed");
         }
 
-        assertThat(resumable(directory.resolve("killed"), Integer.MAX_VALUE)).isEqualTo(whole);
+        assertThat(resumable(directory.resolve("killed"), signal, Integer.MAX_VALUE)).isEqualTo(whole);
         assertThat(whole.getLast()).asInstanceOf(InstanceOfAssertFactories.LIST).hasSize(12);
     }
 
     /// Twelve steps of a quantised student, given up after so many verdicts; what they left behind.
-    private List<Object> resumable(Path directory, int verdicts) {
+    private List<Object> resumable(Path directory, Signal signal, int verdicts) {
         ModelConfig config = config(12);
         SequencedMap<String, Tensor> latents = latents(config);
         Student student = quantised(config, latents);
@@ -404,7 +411,7 @@ class GrpoObjectiveTest {
             return EVEN.verify(text, truncated, gold);
         };
         List<Problem> problems = IntStream.range(0, 10).mapToObj(i -> new Problem("p" + i, new int[] {1, 2 + i}, "")).toList();
-        var objective = objective(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 64), problems, LOCAL, failing, Watcher.NONE);
+        var objective = objective(settings(Truncation.KEEP, 4, 64), signal, problems, LOCAL, failing, Watcher.NONE);
         try {
             Files.createDirectories(directory);
         } catch (IOException e) {
@@ -420,7 +427,7 @@ class GrpoObjectiveTest {
 
     @Test
     void memoryIsFlat() {
-        Fixture fixture = new Fixture(settings(Preset.DAPO, 0, 2, Truncation.KEEP, 4, 5));
+        Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 5), rewards(Preset.DAPO));
         var counts = new ArrayList<Long>();
         new Trainer(fixture.student, fixture.objective, adam(fixture.student, 1e-3), new Schedule(0, 5, 0), 1)
                 .run(0, (_, _) -> counts.add(Pointer.totalCount()));
@@ -434,53 +441,137 @@ class GrpoObjectiveTest {
         Settings good = banditSettings();
         for (Sampling bad : List.of(
                 new Sampling(0, 1, 0, 1, Set.of()), new Sampling(1, 0.95, 0, 1, Set.of()), new Sampling(1, 1, 20, 1, Set.of()))) {
-            assertThatThrownBy(() -> new Settings(1, 1, 8, bad, good.scaling(), good.loss(), 2, Truncation.KEEP, 8, 64, good.mismatchLimits()))
+            assertThatThrownBy(() -> new Settings(1, 1, 8, bad, Truncation.KEEP, 8, 64, good.mismatchLimits()))
                     .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.exitCode()).isEqualTo(2));
         }
-        assertThatThrownBy(() -> new Settings(
-                        1, 1, 1, good.sampling(), good.scaling(), good.loss(), 2, Truncation.KEEP, 8, 64, good.mismatchLimits()))
-                .hasMessageContaining("group size is 1");
+        var single = new Settings(1, 1, 1, good.sampling(), Truncation.KEEP, 8, 64, good.mismatchLimits());
+        assertThatThrownBy(() -> objective(single, BANDIT, banditProblems(), LOCAL, EVEN, Watcher.NONE)).hasMessageContaining("group size is 1");
+    }
+
+    // A teacher instead of rewards.
+
+    static Stream<Divergence> divergences() {
+        return Stream.of(new Divergence.ReverseKl(), new Divergence.ForwardKl(), new Divergence.JensenShannon(0.5));
+    }
+
+    @ParameterizedTest
+    @MethodSource("divergences")
+    void theGradientIsThatOfTheDivergenceAtEverySampledTokenByAutograd(Divergence divergence) {
+        Signal.Distillation signal = following(latents(config(12), 99), divergence);
+        for (Truncation truncation : Truncation.values()) {
+            Fixture fixture = new Fixture(settings(truncation, 100, 64), rewards(Preset.DAPO));
+            double[] loss = new double[1];
+            float[] expected = fixture.autograd(signal.teacher(), loss);
+            for (int microBatch : new int[] {1, 5, 100}) {
+                for (int chunk : new int[] {1, 7, 1000}) {
+                    Fixture other = fixture.with(settings(truncation, microBatch, chunk));
+                    assertClose(other.gradient(signal), expected, 1e-5);
+                    assertThat(other.last.loss()).isCloseTo(loss[0], within(1e-5 * loss[0]));
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("divergences")
+    void aStudentThatIsItsTeacherHasNothingToLearn(Divergence divergence) {
+        SequencedMap<String, Tensor> latents = latents(config(12));
+        Student student = student(config(12), latents);
+        List<Problem> problems = List.of(new Problem("a", new int[] {1, 2}, ""), new Problem("b", new int[] {3}, ""));
+        // Frozen copies, so that a step that moved the student would part the two.
+        Signal signal = following(latents(config(12)), divergence);
+        StepReport report = objective(settings(Truncation.KEEP, 4, 64), signal, problems, LOCAL, EVEN, Watcher.NONE).accumulate(student, 0);
+
+        boolean exact = !(divergence instanceof Divergence.JensenShannon);
+        assertThat(Math.abs(report.loss())).isLessThanOrEqualTo(exact ? 0 : 1e-7);
+        assertThat(Scope.get(() -> Tensors.item(student.gradient().abs().max()))).isLessThanOrEqualTo(exact ? 0 : 1e-6);
+    }
+
+    @Test
+    void aThreeBitStudentFollowsItsTeacherThoughNothingIsEverRewarded() {
+        ModelConfig config = config(12);
+        Student student = quantised(config, latents(config));
+        Signal signal = following(latents(config, 99), new Divergence.ReverseKl());
+        List<Problem> problems = IntStream.range(2, 9).mapToObj(n -> new Problem("after " + n, new int[] {n}, "")).toList();
+        Verifier never = verifier(_ -> false);
+        var settings = new Settings(3, 7, 4, new Sampling(1, 1, 0, 6, Set.of(STOP)), Truncation.KEEP, 28, 512, MismatchGate.Limits.DEFAULT);
+        var lines = new ArrayList<SequencedMap<String, Number>>();
+
+        new Trainer(student, objective(settings, signal, problems, LOCAL, never, Watcher.NONE), adam(student, 1e-2), new Schedule(5, 40, 1), 1)
+                .run(0, (_, line) -> lines.add(line));
+
+        List<Double> losses = lines.stream().map(line -> line.get("loss").doubleValue()).toList();
+        assertThat(losses.subList(35, 40)).allMatch(loss -> loss < 0.3 * losses.getFirst());
+        assertThat(lines).allSatisfy(line -> {
+            assertThat(line.get("reward/mean").doubleValue()).isZero();
+            assertThat(line.get("groups/zero_variance").doubleValue()).isOne();
+            assertThat(line).containsKeys("length/mean", "entropy", "entropy/rollout", "mismatch/k3").doesNotContainKeys("clip/low", "kl");
+        });
+    }
+
+    @Test
+    void rewardsAreMeasuredAndChangeNothing() {
+        Signal signal = following(latents(config(12), 99), new Divergence.ReverseKl());
+        List<Problem> problems = List.of(new Problem("a", new int[] {1, 2}, ""), new Problem("b", new int[] {3}, ""));
+        var gradients = new ArrayList<float[]>();
+        var rewards = new ArrayList<Double>();
+        for (Verifier verifier : List.of(EVEN, verifier(_ -> true))) {
+            Student student = student(config(12), latents(config(12)));
+            StepReport report = objective(settings(Truncation.KEEP, 4, 64), signal, problems, LOCAL, verifier, new Watcher() {
+                @Override
+                public void rollouts(long step, List<Rollout> rollouts, double @Nullable [] advantages) {
+                    assertThat(advantages).isNull();
+                    assertThat(rollouts.getFirst().toJson(step, null)).contains("\"advantage\":null");
+                }
+            }).accumulate(student, 3);
+            gradients.add(Tensors.floats(student.gradient()));
+            rewards.add(report.metrics().get("reward/mean"));
+        }
+
+        assertThat(rewards.get(0)).isBetween(0.1, 0.9);
+        assertThat(rewards.get(1)).isOne();
+        assertThat(gradients.get(0)).isEqualTo(gradients.get(1));
+    }
+
+    private Signal.Distillation following(SequencedMap<String, Tensor> latents, Divergence divergence) {
+        return new Signal.Distillation(new Teacher(new Decoder(config(12), new Weights(latents)), divergence, 0.8));
     }
 
     /// A student, a step's rollouts and their advantages.
     private final class Fixture {
         final Settings settings;
+        final Signal.Rewards rewards;
         final Student student;
         final List<Problem> problems;
-        final GrpoObjective objective;
-        final @Nullable Decoder reference;
+        final OnPolicyObjective objective;
         final Verifier verifier;
         List<Rollout> rollouts = List.of();
         double[] advantages = {};
-        PolicyGradient.@Nullable Result last;
+        RolloutPass.@Nullable Result last;
 
-        Fixture(Settings settings) {
-            this(settings, null);
+        Fixture(Settings settings, Signal.Rewards rewards) {
+            this(settings, rewards, EVEN);
         }
 
-        Fixture(Settings settings, @Nullable Decoder reference) {
-            this(settings, reference, EVEN);
-        }
-
-        Fixture(Settings settings, @Nullable Decoder reference, Verifier verifier) {
-            this(settings, reference, verifier, student(config(12), latents(config(12))));
+        Fixture(Settings settings, Signal.Rewards rewards, Verifier verifier) {
+            this(settings, rewards, verifier, student(config(12), latents(config(12))));
             sampleWith(LOCAL, 0);
         }
 
-        private Fixture(Settings settings, @Nullable Decoder reference, Verifier verifier, Student student) {
+        private Fixture(Settings settings, Signal.Rewards rewards, Verifier verifier, Student student) {
             this.settings = settings;
-            this.reference = reference;
+            this.rewards = rewards;
             this.verifier = verifier;
             this.student = student;
             this.problems = IntStream.range(0, 10)
                     .mapToObj(i -> new Problem("p" + i, IntStream.rangeClosed(1, 2 + i % 3).toArray(), i % 2 == 0 ? "easy" : ""))
                     .toList();
-            this.objective = new GrpoObjective(settings, problems, LOCAL, TEXT, verifier, reference, Watcher.NONE);
+            this.objective = objective(settings, rewards, problems, LOCAL, verifier, Watcher.NONE);
         }
 
         /// The same rollouts under other settings.
         Fixture with(Settings other) {
-            var result = new Fixture(other, reference, verifier, student);
+            var result = new Fixture(other, rewards, verifier, student);
             result.rollouts = rollouts;
             result.advantages = advantages;
             return result;
@@ -492,12 +583,11 @@ class GrpoObjectiveTest {
             // the first call is the preflight
             Function<Decoder, Generator> second = decoder -> calls[0]++ == 0 ? LOCAL.apply(decoder) : generator.apply(decoder);
             var relaxed = new Settings(
-                    settings.seed(), settings.prompts(), settings.groupSize(), settings.sampling(), settings.scaling(), settings.loss(),
-                    settings.importanceCap(), settings.truncation(), settings.microBatch(), settings.chunk(),
+                    settings.seed(), settings.prompts(), settings.groupSize(), settings.sampling(), settings.truncation(), settings.microBatch(), settings.chunk(),
                     new MismatchGate.Limits(1e9, 1e9, 1e9, 1e9, 9, 1e9));
-            new GrpoObjective(relaxed, problems, second, TEXT, verifier, reference, new Watcher() {
+            new OnPolicyObjective(relaxed, rewards, problems, second, TEXT, verifier, new Watcher() {
                 @Override
-                public void rollouts(long at, List<Rollout> sampled, double[] computed) {
+                public void rollouts(long at, List<Rollout> sampled, double @Nullable [] computed) {
                     rollouts = sampled;
                     advantages = computed;
                 }
@@ -506,19 +596,54 @@ class GrpoObjectiveTest {
 
         float[] gradient(boolean skipFlat) {
             student.zeroGradients();
-            last = new PolicyGradient(settings, reference).accumulate(student, rollouts, advantages, skipFlat);
+            last = new RolloutPass(settings, rewards).accumulate(student, rollouts, advantages, skipFlat);
             return Tensors.floats(student.gradient());
         }
 
-        /// The gradient of the loss as the papers write it, by autograd over all logits.
-        float[] autograd(@Nullable Decoder reference) {
+        float[] gradient(Signal.Distillation signal) {
             student.zeroGradients();
-            List<Rollout> counted = rollouts.stream()
+            last = new RolloutPass(settings, signal).accumulate(student, rollouts, null, false);
+            return Tensors.floats(student.gradient());
+        }
+
+        /// The gradient of the mean divergence over all tokens of the loss, as textbooks write it, by autograd over all logits.
+        float[] autograd(Teacher teacher, double[] value) {
+            student.zeroGradients();
+            List<Rollout> counted = counted();
+            double tokens = counted.stream().mapToInt(Rollout::length).sum();
+            for (Rollout rollout : counted) {
+                value[0] += Scope.get(() -> {
+                    Tensor s = distribution(student.decoder(), rollout);
+                    Tensor t = Grad.off(() -> distribution(teacher.decoder(), rollout));
+                    Tensor m = s.exp().add(t.exp()).mul(new Scalar(0.5)).log();
+                    Tensor terms = switch (teacher.divergence()) {
+                        case Divergence.ReverseKl _ -> s.exp().mul(s.sub(t));
+                        case Divergence.ForwardKl _ -> t.exp().mul(t.sub(s));
+                        case Divergence.JensenShannon _ ->
+                            s.exp().mul(s.sub(m)).add(t.exp().mul(t.sub(m))).mul(new Scalar(0.5));
+                    };
+                    Tensor loss = terms.sum().mul(new Scalar(teacher.temperature() * teacher.temperature() / tokens));
+                    loss.backward();
+                    return Tensors.item(loss);
+                });
+            }
+            return Tensors.floats(student.gradient());
+        }
+
+        private List<Rollout> counted() {
+            return rollouts.stream()
                     .filter(rollout -> settings.truncation() == Truncation.KEEP || !rollout.truncated())
                     .toList();
+        }
+
+        /// The gradient of the loss as the papers write it, by autograd over all logits.
+        float[] autograd() {
+            Decoder reference = rewards.reference();
+            student.zeroGradients();
+            List<Rollout> counted = counted();
             double tokens = counted.stream().mapToInt(Rollout::length).sum();
             double completions = rollouts.size();
-            GrpoLoss loss = settings.loss();
+            GrpoLoss loss = rewards.loss();
             for (Rollout rollout : counted) {
                 double advantage = advantages[rollouts.indexOf(rollout)];
                 double denominator = switch (loss.preset()) {
@@ -547,13 +672,17 @@ class GrpoObjectiveTest {
         }
 
         private Tensor logProbabilities(Decoder decoder, Rollout rollout) {
+            return distribution(decoder, rollout).gather(1, Tensors.of(rollout.completion().tokens(), rollout.length(), 1)).squeeze(1);
+        }
+
+        /// `[tokens, vocabulary]`, log-probabilities at the sampling temperature.
+        private Tensor distribution(Decoder decoder, Rollout rollout) {
             int[] ids = ids(rollout);
             int first = rollout.problem().prompt().length;
             Tensor logits = decoder.logits(decoder.hidden(Tensors.of(ids, 1, ids.length))).select(0, 0);
-            Tensor log = logits.narrow(0, first - 1, rollout.length())
+            return logits.narrow(0, first - 1, rollout.length())
                     .div(new Scalar(settings.sampling().temperature()))
                     .log_softmax(-1);
-            return log.gather(1, Tensors.of(rollout.completion().tokens(), rollout.length(), 1)).squeeze(1);
         }
     }
 
@@ -561,18 +690,24 @@ class GrpoObjectiveTest {
         return IntStream.concat(IntStream.of(rollout.problem().prompt()), IntStream.of(rollout.completion().tokens())).toArray();
     }
 
-    private static Settings settings(Preset preset, double klWeight, double cap, Truncation truncation, int microBatch, int chunk) {
+    private static Settings settings(Truncation truncation, int microBatch, int chunk) {
+        return new Settings(11, 4, 6, new Sampling(0.8, 1, 0, 6, Set.of(STOP, 1)), truncation, microBatch, chunk, MismatchGate.Limits.DEFAULT);
+    }
+
+    private static Signal.Rewards rewards(Preset preset) {
+        return rewards(preset, 0, 2, null);
+    }
+
+    private static Signal.Rewards rewards(Preset preset, double klWeight, double cap, @Nullable Decoder reference) {
         GrpoLoss plain = GrpoLoss.of(preset, 6);
         var loss = new GrpoLoss(
                 preset, plain.clipLow(), plain.clipHigh(), plain.ratioCap(), plain.dualClip(), klWeight, KlGradient.CORRECTED, 6);
-        return new Settings(
-                11, 4, 6, new Sampling(0.8, 1, 0, 6, Set.of(STOP, 1)), Advantages.Scaling.GROUP_STD, loss, cap, truncation, microBatch, chunk,
-                MismatchGate.Limits.DEFAULT);
+        return new Signal.Rewards(Advantages.Scaling.GROUP_STD, loss, cap, reference);
     }
 
-    private static GrpoObjective objective(
-            Settings settings, List<Problem> problems, Function<Decoder, Generator> generator, Verifier verifier, Watcher watcher) {
-        return new GrpoObjective(settings, problems, generator, TEXT, verifier, null, watcher);
+    private static OnPolicyObjective objective(
+            Settings settings, Signal signal, List<Problem> problems, Function<Decoder, Generator> generator, Verifier verifier, Watcher watcher) {
+        return new OnPolicyObjective(settings, signal, problems, generator, TEXT, verifier, watcher);
     }
 
     private static Verifier verifier(java.util.function.Predicate<String> right) {

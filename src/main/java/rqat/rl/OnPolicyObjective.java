@@ -27,8 +27,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
-/// GRPO on a (fake-quantised) student: sample groups of completions, judge them, raise the probability of those that are better than their
-/// group, one optimiser step per rollout.
+/// Training of a (fake-quantised) student on its own completions: sample groups of them, judge them, learn what the [Signal] says, one
+/// optimiser step per rollout. With rewards this is GRPO; with a teacher it is on-policy distillation, where the judgements are only logged.
 ///
 /// Rollouts read the very weights of the training forward pass: there is no second copy to keep in step. What is sampled depends on the
 /// weights, the seed and the step alone, so a resumed run samples what an uninterrupted one would have.
@@ -36,11 +36,11 @@ import tools.jackson.databind.node.ObjectNode;
 /// One forward pass per completion: with one step per rollout the old log-probabilities are the new ones, so the coefficient of each token
 /// ([GrpoLoss]) is known as soon as the forward pass has given its log-probability, and the backward pass follows at once.
 ///
-/// A group whose rewards are all equal has no gradient (without a KL term): its completions are not run through the model again, but their
-/// tokens count in the denominator, so the gradient is the same. The exact entropy and the mismatch are therefore measured over the groups
-/// that were trained on; `entropy/rollout`, minus the mean log-probability of the sampled tokens, estimates the entropy over all of them.
-/// A step whose groups are all flat leaves a gradient of exactly 0, for which [rqat.train.Trainer] moves nothing.
-public final class GrpoObjective implements Objective {
+/// Under GRPO a group whose rewards are all equal has no gradient (without a KL term): its completions are not run through the model again,
+/// but their tokens count in the denominator, so the gradient is the same. The exact entropy and the mismatch are therefore measured over
+/// the groups that were trained on; `entropy/rollout`, minus the mean log-probability of the sampled tokens, estimates the entropy over all
+/// of them. A step whose groups are all flat leaves a gradient of exactly 0, for which [rqat.train.Trainer] moves nothing.
+public final class OnPolicyObjective implements Objective {
     private static final int PREFLIGHT_PROMPTS = 8;
     private static final int PREFLIGHT_TOKENS = 256;
 
@@ -49,7 +49,8 @@ public final class GrpoObjective implements Objective {
     private final Function<Decoder, Generator> generator;
     private final Function<int[], String> text;
     private final Verifier verifier;
-    private final PolicyGradient policy;
+    private final Signal signal;
+    private final RolloutPass pass;
     private final Watcher watcher;
     private @Nullable MismatchGate gate;
 
@@ -66,12 +67,9 @@ public final class GrpoObjective implements Objective {
     ///
     /// @param seed           of problem order and sampling
     /// @param prompts        problems per step
-    /// @param groupSize      samples per problem, at least 2
+    /// @param groupSize      samples per problem; at least 2 for [Signal.Rewards]
     /// @param sampling       its temperature must be above 0; top-p and top-k must be off, since a truncated distribution would bias
     ///                       every ratio
-    /// @param scaling        of the advantages
-    /// @param loss           how they become a loss
-    /// @param importanceCap  cap of the token weights against what the sampler thought ([Mismatch#weights]); 0 for no weights
     /// @param truncation     see there
     /// @param microBatch     completions that go through the model together
     /// @param chunk          rows whose logits are held at a time ([ChunkedHead#chunkFor])
@@ -81,9 +79,6 @@ public final class GrpoObjective implements Objective {
             int prompts,
             int groupSize,
             Sampling sampling,
-            Advantages.Scaling scaling,
-            GrpoLoss loss,
-            double importanceCap,
             Truncation truncation,
             int microBatch,
             int chunk,
@@ -93,11 +88,10 @@ public final class GrpoObjective implements Objective {
         /// @throws Failure USAGE naming the first value out of range
         public Settings {
             require(prompts >= 1, "prompts per step", prompts, "1 or more");
-            require(groupSize >= 2, "group size", groupSize, "2 or more: the baseline is the group");
+            require(groupSize >= 1, "group size", groupSize, "1 or more");
             require(sampling.temperature() > 0, "temperature", sampling.temperature(), "more than 0: greedy samples are all alike");
             require(sampling.topP() == 1, "top-p", sampling.topP(), "1: a truncated distribution biases every ratio");
             require(sampling.topK() == 0, "top-k", sampling.topK(), "0 (off): a truncated distribution biases every ratio");
-            require(importanceCap == 0 || importanceCap >= 1, "importance cap", importanceCap, "1 or more, or 0 for no weights");
             require(microBatch >= 1, "micro-batch", microBatch, "1 or more");
         }
 
@@ -117,8 +111,10 @@ public final class GrpoObjective implements Objective {
         /// `finished` of `total` completions of a step are sampled.
         default void sampled(long step, int finished, int total) {}
 
-        /// All completions of a step with their advantages, before training on them.
-        default void rollouts(long step, List<Rollout> rollouts, double[] advantages) {}
+        /// All completions of a step, before training on them.
+        ///
+        /// @param advantages one per completion; null where a teacher decides
+        default void rollouts(long step, List<Rollout> rollouts, double @Nullable [] advantages) {}
     }
 
     /// An objective on `problems`.
@@ -126,25 +122,24 @@ public final class GrpoObjective implements Objective {
     /// @param generator samples from the decoder of the student
     /// @param text      the text of completion tokens, for the verifier
     /// @param verifier  its score is the reward
-    /// @param reference the model of the KL term; null when its weight is 0
-    public GrpoObjective(
+    public OnPolicyObjective(
             Settings settings,
+            Signal signal,
             List<Problem> problems,
             Function<Decoder, Generator> generator,
             Function<int[], String> text,
             Verifier verifier,
-            @Nullable Decoder reference,
             Watcher watcher) {
         if (problems.isEmpty()) throw Failure.usage("grpo: there are no training problems");
-        if (settings.loss.klWeight() > 0 && reference == null) {
-            throw Failure.usage("grpo: a KL weight of %s needs a reference model".formatted(settings.loss.klWeight()));
-        }
+        Settings.require(
+                settings.groupSize >= 2 || signal instanceof Signal.Distillation, "group size", settings.groupSize, "2 or more: the baseline is the group");
         this.settings = settings;
+        this.signal = signal;
         this.problems = List.copyOf(problems);
         this.generator = generator;
         this.text = text;
         this.verifier = verifier;
-        this.policy = new PolicyGradient(settings, reference);
+        this.pass = new RolloutPass(settings, signal);
         this.watcher = watcher;
     }
 
@@ -159,11 +154,11 @@ public final class GrpoObjective implements Objective {
         List<Rollout> rollouts = rollouts(student, step);
         double rolloutSeconds = (System.nanoTime() - start) * 1e-9;
         double[] rewards = rollouts.stream().mapToDouble(Rollout::reward).toArray();
-        double[] advantages = Advantages.of(rewards, settings.groupSize, settings.scaling);
+        double[] advantages = signal instanceof Signal.Rewards given ? Advantages.of(rewards, settings.groupSize, given.scaling()) : null;
         watcher.rollouts(step, rollouts, advantages);
 
         start = System.nanoTime();
-        PolicyGradient.Result result = policy.accumulate(student, rollouts, advantages, skipsFlatGroups());
+        RolloutPass.Result result = pass.accumulate(student, rollouts, advantages, signal instanceof Signal.Rewards given && given.skipsFlatGroups());
         gate.check(step, result.mismatch());
 
         var metrics = rolloutMetrics(rollouts, rewards);
@@ -187,12 +182,6 @@ public final class GrpoObjective implements Objective {
             var remembered = new MismatchGate.State(state.path("preflight").asDouble(), state.path("bad_steps").asInt());
             gate = new MismatchGate(settings.mismatchLimits, remembered);
         }
-    }
-
-    /// Whether completions without advantage may be left out of the training pass: not with a KL term, which pulls them too, nor where the
-    /// loss depends on what shares a micro-batch.
-    private boolean skipsFlatGroups() {
-        return settings.loss.klWeight() == 0 && settings.loss.preset() != GrpoLoss.Preset.BNPO;
     }
 
     /// The problems of a step: a new random order every epoch, a pure function of seed and step.
@@ -256,7 +245,7 @@ public final class GrpoObjective implements Objective {
                 text,
                 verifier,
                 Listener.NONE);
-        return policy.compare(student, rollouts);
+        return pass.compare(student, rollouts);
     }
 
     private LinkedHashMap<String, Double> rolloutMetrics(List<Rollout> rollouts, double[] rewards) {
