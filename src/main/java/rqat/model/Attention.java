@@ -1,5 +1,6 @@
 package rqat.model;
 
+import java.util.ArrayList;
 import org.bytedeco.pytorch.DoubleOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -26,6 +27,21 @@ public interface Attention {
     /// Whole sequences under an explicit boolean mask `[B, 1, T, T]`, true where a query (third axis) may see a key (fourth).
     static Attention masked(Tensor mask) {
         return (_, queries, keys, values) -> dotProduct(queries, keys, values, mask, false);
+    }
+
+    /// Whole sequences one after another in one row (B is 1, T the sum of `lengths`), which do not see each other: for texts of different
+    /// lengths without padding.
+    static Attention packed(int... lengths) {
+        return (layer, queries, keys, values) -> {
+            var attended = new ArrayList<Tensor>();
+            long from = 0;
+            for (int length : lengths) {
+                attended.add(CAUSAL.attend(
+                        layer, queries.narrow(2, from, length), keys.narrow(2, from, length), values.narrow(2, from, length)));
+                from += length;
+            }
+            return Tensors.cat(attended, 2);
+        };
     }
 
     /// Up to this many scores per head the plain products are used: on CPUs with bfloat16 units they are several times faster than the fused

@@ -2,6 +2,7 @@ package rqat.quant;
 
 import java.util.List;
 import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
@@ -34,8 +35,8 @@ public record ActivationQuantiser(ActivationSpec spec, int groups, @Nullable Ten
         return Scope.keep(() -> {
             Tensor values = x.reshape(-1, groups, x.size(-1) / groups);
             Tensor scale, zero;
-            Tensor low = clipped(values.amin(new long[] {-1}, true).clamp_max(new Scalar(0.0)), clipLow);
-            Tensor high = clipped(values.amax(new long[] {-1}, true).clamp_min(new Scalar(0.0)), clipHigh);
+            Tensor low = clipped(smallest(values).clamp_max(new Scalar(0.0)), clipLow);
+            Tensor high = clipped(largest(values).clamp_min(new Scalar(0.0)), clipHigh);
             if (spec.symmetric()) {
                 Tensor bound = torch.maximum(low.neg(), high);
                 Tensor maximum = constant(bound, spec.maximum());
@@ -51,6 +52,28 @@ public record ActivationQuantiser(ActivationSpec spec, int groups, @Nullable Ten
             }
             return rounded(values, scale, zero).view(Tensors.shape(x));
         });
+    }
+
+    /// The largest value of each row, `[..., 1]`; equal ones share the gradient.
+    static Tensor largest(Tensor values) {
+        return end(values, Grad.off(() -> values.amax(new long[] {-1}, true)));
+    }
+
+    /// The smallest value of each row, like [#largest].
+    static Tensor smallest(Tensor values) {
+        return end(values, Grad.off(() -> values.amin(new long[] {-1}, true)));
+    }
+
+    /// `exact` with the gradient of `amax` or `amin`, whose own backward passes take several times as long.
+    private static Tensor end(Tensor values, Tensor exact) {
+        if (!values.requires_grad()) return exact;
+        Tensor shares = Grad.off(() -> {
+            Tensor equal = values.clone().eq_(exact);
+            return equal.div_(equal.sum(new long[] {-1}, true, new ScalarTypeOptional()));
+        });
+        Tensor result = values.mul(shares).sum(new long[] {-1}, true, new ScalarTypeOptional());
+        Grad.off(() -> result.copy_(exact));
+        return result;
     }
 
     private Tensor clipped(Tensor end, @Nullable Tensor logit) {

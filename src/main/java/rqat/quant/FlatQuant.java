@@ -1,12 +1,15 @@
 package rqat.quant;
 
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
@@ -16,6 +19,7 @@ import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
+import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -171,14 +175,23 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
     ///
     /// @param tensors latents and parameters
     public SequencedMap<String, Tensor> unrounded(int layer, Map<String, Tensor> tensors) {
+        return unrounded(layer, tensors, ScalarType.Double);
+    }
+
+    /// As [#unrounded(int, Map)], in a surrounding scope.
+    ///
+    /// @param type of everything but the inverses, which are float64; float32 takes half the time, and rounding may then choose another code
+    ///             where a weight lies between two
+    SequencedMap<String, Tensor> unrounded(int layer, Map<String, Tensor> tensors, ScalarType type) {
+        var block = new Block(this, layer, tensors, type);
         var results = new LinkedHashMap<String, Tensor>();
         String attentionNorm = ModelConfig.attentionNorm(layer), mlpNorm = ModelConfig.mlpNorm(layer);
-        results.put(attentionNorm, narrow(() -> norm(layer, attentionNorm, Site.ATTENTION_INPUT, tensors)));
-        results.put(mlpNorm, narrow(() -> norm(layer, mlpNorm, Site.MLP_INPUT, tensors)));
-        for (Linear linear : Linear.values()) {
-            results.put(linear.weight(layer), narrow(() -> weight(layer, linear, tensors)));
-            boolean follows = linear == Linear.VALUE || linear == Linear.UP;
-            if (follows && config.hasBias(linear)) results.put(linear.bias(layer), narrow(() -> bias(layer, linear, tensors)));
+        results.put(attentionNorm, narrow(() -> block.norm(attentionNorm, Site.ATTENTION_INPUT)));
+        results.put(mlpNorm, narrow(() -> block.norm(mlpNorm, Site.MLP_INPUT)));
+        for (Input input : Input.values()) block.add(results, input.site, input.readers);
+        block.add(results, Site.ATTENTION_OUTPUT, List.of(Linear.OUTPUT));
+        for (Linear linear : List.of(Linear.VALUE, Linear.UP)) {
+            if (config.hasBias(linear)) results.put(linear.bias(layer), narrow(() -> block.bias(linear)));
         }
         return results;
     }
@@ -191,6 +204,26 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
     /// fake quantiser is.
     public Tensor rounded(Linear linear, Tensor unrounded) {
         return new ActivationQuantiser(new ActivationSpec(method.grid().bits(), true, 1), groups(linear), null, null).apply(unrounded);
+    }
+
+    /// Rounds the weights of block `layer` among `tensors`; those of maps that read the same input together, which is faster.
+    void round(int layer, Map<String, Tensor> tensors) {
+        for (List<Linear> maps : List.of(Input.ATTENTION.readers, Input.MLP.readers, Input.HIDDEN.readers, List.of(Linear.OUTPUT))) {
+            List<Tensor> rounded = parts(maps, rounded(maps.getFirst(), stacked(maps, map -> tensors.get(map.weight(layer)))));
+            for (int i = 0; i < maps.size(); i++) tensors.put(maps.get(i).weight(layer), rounded.get(i));
+        }
+    }
+
+    /// Tensors of maps below each other.
+    private static Tensor stacked(List<Linear> maps, Function<Linear, Tensor> tensor) {
+        return maps.size() == 1 ? tensor.apply(maps.getFirst()) : Tensors.cat(maps.stream().map(tensor).toList(), 0);
+    }
+
+    /// The inverse of [#stacked].
+    private List<Tensor> parts(List<Linear> maps, Tensor stacked) {
+        return maps.size() == 1
+                ? List.of(stacked)
+                : List.of(stacked.split_with_sizes(maps.stream().mapToLong(config::outputs).toArray(), 0).get());
     }
 
     /// What [ActivationSites] of a model need for block `layer`, float32; differentiable.
@@ -208,70 +241,94 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
         }
         results.put(
                 Site.QUERIES.tensor(layer, ActivationSites.RIGHT),
-                narrow(() -> wide(tensors, Site.KEYS.tensor(layer, ActivationSites.RIGHT)).inverse().t().contiguous()));
+                narrow(() -> tensors.get(Site.KEYS.tensor(layer, ActivationSites.RIGHT)).to(ScalarType.Double).inverse().t().contiguous()));
         return results;
     }
 
-    private Tensor norm(int layer, String name, Site site, Map<String, Tensor> tensors) {
-        return wide(tensors, name).mul(wide(tensors, site.tensor(layer, SCALE)));
+    /// One block on its way to [#unrounded].
+    ///
+    /// @param type of the products
+    /// @param undo per site, what the weights of its readers are multiplied by: `L^-T kron R^-T`
+    private record Block(FlatQuant flat, int layer, Map<String, Tensor> tensors, ScalarType type, Map<Site, KroneckerTransform> undo) {
+        Block(FlatQuant flat, int layer, Map<String, Tensor> tensors, ScalarType type) {
+            this(flat, layer, tensors, type, new EnumMap<>(Site.class));
+            for (Input input : Input.values()) {
+                undo.put(input.site, new KroneckerTransform(part(input.site, ActivationSites.LEFT), part(input.site, ActivationSites.RIGHT)).inverseTransposed());
+            }
+            undo.put(
+                    Site.ATTENTION_OUTPUT,
+                    new KroneckerTransform(
+                                    part(Site.ATTENTION_OUTPUT, ActivationSites.LEFT), part(Site.VALUES, ActivationSites.RIGHT))
+                            .inverseTransposed());
+        }
+
+        private Tensor tensor(String name) {
+            return Objects.requireNonNull(tensors.get(name), name).to(type);
+        }
+
+        private Tensor part(Site site, String part) {
+            return tensor(site.tensor(layer, part));
+        }
+
+        Tensor norm(String name, Site site) {
+            return tensor(name).mul(part(site, SCALE));
+        }
+
+        /// Adds the weights of maps that read `site`, worked on together, which is faster.
+        void add(Map<String, Tensor> results, Site site, List<Linear> maps) {
+            List<Tensor> weights = Scope.keepAll(() -> {
+                Tensor weight = stacked(maps, map -> tensor(map.weight(layer)));
+                if (site != Site.ATTENTION_OUTPUT) weight = weight.div(part(site, SCALE));
+                List<Tensor> clipped = flat.parts(maps, clipped(maps, undo.get(site).apply(weight)));
+                return IntStream.range(0, maps.size())
+                        .mapToObj(i -> followed(maps.get(i), clipped.get(i)).to(ScalarType.Float))
+                        .toList();
+            });
+            for (int i = 0; i < maps.size(); i++) results.put(maps.get(i).weight(layer), weights.get(i));
+        }
+
+        /// What the transforms of its output make of a map's weight.
+        private Tensor followed(Linear linear, Tensor weight) {
+            return switch (linear) {
+                case VALUE -> part(Site.VALUES, ActivationSites.RIGHT)
+                        .t()
+                        .matmul(weight.view(flat.config.keyValueHeads(), flat.config.headDimension(), -1))
+                        .view(Tensors.shape(weight));
+                case UP -> weight.mul(part(Site.MLP_HIDDEN, SCALE).unsqueeze(1));
+                default -> weight;
+            };
+        }
+
+        Tensor bias(Linear linear) {
+            Tensor bias = tensor(linear.bias(layer));
+            return linear == Linear.VALUE
+                    ? bias.view(-1, flat.config.headDimension()).matmul(part(Site.VALUES, ActivationSites.RIGHT)).view(-1)
+                    : bias.mul(part(Site.MLP_HIDDEN, SCALE));
+        }
+
+        /// Every row, or part of a row that belongs to a shard, clamped to the learned parts of its own range.
+        private Tensor clipped(List<Linear> maps, Tensor weight) {
+            Tensor parts = weight.view(weight.size(0), flat.groups(maps.getFirst()), -1);
+            Tensor high = stacked(maps, map -> tensor(weightClip(layer, map, ActivationSites.CLIP_HIGH))).sigmoid().unsqueeze(-1);
+            Tensor low = stacked(maps, map -> tensor(weightClip(layer, map, ActivationSites.CLIP_LOW))).sigmoid().unsqueeze(-1);
+            high = high.mul(ActivationQuantiser.largest(parts));
+            low = low.mul(ActivationQuantiser.smallest(parts));
+            return clamped(parts, low, high).view(Tensors.shape(weight));
+        }
     }
 
-    private Tensor weight(int layer, Linear linear, Map<String, Tensor> tensors) {
-        Tensor weight = wide(tensors, linear.weight(layer));
-        Tensor transformed = switch (linear) {
-            case QUERY, KEY, VALUE -> undone(layer, Site.ATTENTION_INPUT, weight, tensors);
-            case GATE, UP -> undone(layer, Site.MLP_INPUT, weight, tensors);
-            case DOWN -> undone(layer, Site.MLP_HIDDEN, weight, tensors);
-            case OUTPUT -> new KroneckerTransform(
-                            wide(tensors, Site.ATTENTION_OUTPUT.tensor(layer, ActivationSites.LEFT)), values(layer, tensors))
-                    .inverseTransposed()
-                    .apply(weight);
-        };
-        Tensor clipped = clipped(layer, linear, transformed, tensors);
-        return switch (linear) {
-            case VALUE -> values(layer, tensors)
-                    .t()
-                    .matmul(clipped.view(config.keyValueHeads(), config.headDimension(), -1))
-                    .view(Tensors.shape(weight));
-            case UP -> clipped.mul(wide(tensors, Site.MLP_HIDDEN.tensor(layer, SCALE)).unsqueeze(1));
-            default -> clipped;
-        };
-    }
-
-    private Tensor bias(int layer, Linear linear, Map<String, Tensor> tensors) {
-        Tensor bias = wide(tensors, linear.bias(layer));
-        return linear == Linear.VALUE
-                ? bias.view(-1, config.headDimension()).matmul(values(layer, tensors)).view(-1)
-                : bias.mul(wide(tensors, Site.MLP_HIDDEN.tensor(layer, SCALE)));
-    }
-
-    /// `(W / d) (L^-T kron R^-T)`.
-    private Tensor undone(int layer, Site site, Tensor weight, Map<String, Tensor> tensors) {
-        var transform = new KroneckerTransform(
-                wide(tensors, site.tensor(layer, ActivationSites.LEFT)), wide(tensors, site.tensor(layer, ActivationSites.RIGHT)));
-        return transform.inverseTransposed().apply(weight.div(wide(tensors, site.tensor(layer, SCALE))));
-    }
-
-    private Tensor values(int layer, Map<String, Tensor> tensors) {
-        return wide(tensors, Site.VALUES.tensor(layer, ActivationSites.RIGHT));
-    }
-
-    /// Every row, or part of a row that belongs to a shard, clamped to the learned parts of its own range.
-    private Tensor clipped(int layer, Linear linear, Tensor weight, Map<String, Tensor> tensors) {
-        Tensor parts = weight.view(weight.size(0), groups(linear), -1);
-        Tensor high = wide(tensors, weightClip(layer, linear, ActivationSites.CLIP_HIGH)).sigmoid().unsqueeze(-1);
-        Tensor low = wide(tensors, weightClip(layer, linear, ActivationSites.CLIP_LOW)).sigmoid().unsqueeze(-1);
-        high = high.mul(parts.amax(new long[] {-1}, true));
-        low = low.mul(parts.amin(new long[] {-1}, true));
-        return torch.minimum(torch.maximum(parts, low), high).view(Tensors.shape(weight));
+    /// `min(max(x, low), high)`, to the last bit and with its gradients, from masks of zeros and ones: libtorch's own backward passes of
+    /// these functions take several times as long. `low` is not above `high`.
+    private static Tensor clamped(Tensor x, Tensor low, Tensor high) {
+        List<Tensor> masks = Grad.off(() -> {
+            Tensor above = x.clone().gt_(high), below = x.clone().lt_(low);
+            return List.of(above, below, torch.rsub(above.add(below), new Scalar(1.0)));
+        });
+        return torch.addcmul(torch.addcmul(x.mul(masks.get(2)), masks.get(0), high), masks.get(1), low);
     }
 
     private static String weightClip(int layer, Linear linear, String part) {
         return linear.weight(layer) + "." + part;
-    }
-
-    private static Tensor wide(Map<String, Tensor> tensors, String name) {
-        return Objects.requireNonNull(tensors.get(name), name).to(ScalarType.Double);
     }
 
     private int shards(Site site) {

@@ -6,9 +6,12 @@ import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
 import rqat.model.Attention;
 import rqat.model.Decoder;
@@ -23,8 +26,8 @@ import rqat.tensor.Tensors;
 /// block on full-precision inputs; weights stay. Errors of earlier blocks are not seen (methods note 7.5).
 ///
 /// The loss is the mean squared error over its own constant value, so its gradient is that of the logarithm and blocks of all sizes take the
-/// same learning rate. AdamW, cosine to a thousandth of the peak, batches in fixed order. Windows of different lengths are padded on
-/// the right, and padding does not count.
+/// same learning rate. AdamW, cosine to a thousandth of the peak, batches in fixed order. The windows of a batch lie one after another in
+/// one row and only attention tells them apart, so nothing is padded. Weights are transformed in float32 here ([FlatQuant#unrounded] uses float64).
 ///
 /// @param flat    the format
 /// @param latents of the full-precision model, float32
@@ -36,13 +39,18 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
 
     /// Windows that go through a block together.
     ///
-    /// @param states `[B, T, hidden]`, float32, the inputs of the current block
-    /// @param rows   `[N]`, int64, the real tokens among the `B T`
-    record Batch(Tensor states, Tensor rows) implements AutoCloseable {
+    /// @param states  `[1, N, hidden]`, float32, the inputs of the current block
+    /// @param lengths of the windows, N together
+    record Batch(Tensor states, int[] lengths) implements AutoCloseable {
+        /// Output of a decoder's block for `states`.
+        Tensor through(Decoder decoder, int layer) {
+            Tensor positions = Tensors.of(Arrays.stream(lengths).flatMap(length -> IntStream.range(0, length)).toArray(), 1, states.size(1));
+            return decoder.block(layer, states, decoder.rotation(positions), Attention.packed(lengths));
+        }
+
         @Override
         public void close() {
             states.close();
-            rows.close();
         }
     }
 
@@ -89,19 +97,11 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
 
     /// Embeds windows.
     Batch batch(int[][] windows) {
-        int width = Arrays.stream(windows).mapToInt(window -> window.length).max().orElseThrow();
-        int[] ids = new int[windows.length * width];
-        int[] rows = new int[Arrays.stream(windows).mapToInt(window -> window.length).sum()];
-        int count = 0;
-        for (int i = 0; i < windows.length; i++) {
-            for (int t = 0; t < windows[i].length; t++) {
-                ids[i * width + t] = windows[i][t];
-                rows[count++] = i * width + t;
-            }
-        }
+        int[] ids = Arrays.stream(windows).flatMapToInt(Arrays::stream).toArray();
         Decoder decoder = new Decoder(flat.config(), new Weights(new LinkedHashMap<>(latents)));
         return new Batch(
-                Scope.own(() -> decoder.embed(Tensors.of(ids, windows.length, width)).clone()), Scope.own(() -> Tensors.of(rows, rows.length)));
+                Scope.own(() -> decoder.embed(Tensors.of(ids, 1, ids.length)).clone()),
+                Arrays.stream(windows).mapToInt(window -> window.length).toArray());
     }
 
     /// Full-precision outputs of a block, which the caller closes; sets the block's first channel scales.
@@ -111,8 +111,8 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
         try {
             Grad.off(() -> {
                 for (Batch batch : batches) {
-                    var decoder = new Decoder(flat.config(), new Weights(new LinkedHashMap<>(latents)), new Observer(largest, batch.rows));
-                    outputs.add(Scope.own(() -> block(decoder, layer, batch.states)));
+                    var decoder = new Decoder(flat.config(), new Weights(new LinkedHashMap<>(latents)), new Observer(largest));
+                    outputs.add(Scope.own(() -> batch.through(decoder, layer)));
                 }
                 Scope.run(() -> flat.channelScales(layer, latents, largest).forEach((name, scale) -> parameters.get(name).copy_(scale)));
             });
@@ -123,10 +123,10 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
     }
 
     /// Remembers the largest absolute input of each channel and changes nothing.
-    private record Observer(Map<Site, Tensor> largest, Tensor rows) implements Sites {
+    private record Observer(Map<Site, Tensor> largest) implements Sites {
         private Tensor observe(Site site, Tensor x) {
             Tensor now = Scope.own(() -> {
-                Tensor values = x.reshape(-1, x.size(-1)).index_select(0, rows).abs().amax(new long[] {0}, false);
+                Tensor values = x.reshape(-1, x.size(-1)).abs().amax(new long[] {0}, false);
                 Tensor before = largest.get(site);
                 return before == null ? values : torch.maximum(before, values);
             });
@@ -151,34 +151,24 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
         }
     }
 
-    /// Output `[B, T, hidden]` of a block with weights and activations rounded, for inputs of the same shape; differentiable.
+    /// Output `[1, N, hidden]` of a block with weights and activations rounded; differentiable.
     ///
     /// @param parameters of at least this block
-    Tensor output(int layer, Map<String, Tensor> parameters, Tensor x) {
+    Tensor output(int layer, Map<String, Tensor> parameters, Batch batch) {
         return Scope.keep(() -> {
             var tensors = new LinkedHashMap<>(latents);
             tensors.putAll(parameters);
             var weights = new LinkedHashMap<>(latents);
-            weights.putAll(flat.unrounded(layer, tensors));
-            for (Linear linear : Linear.values()) {
-                weights.compute(linear.weight(layer), (_, unrounded) -> flat.rounded(linear, unrounded));
-            }
+            weights.putAll(flat.unrounded(layer, tensors, ScalarType.Float));
+            flat.round(layer, weights);
             var sites = new ActivationSites(flat.config(), flat.method().activations(), flat.sites(layer, tensors));
-            return block(new Decoder(flat.config(), new Weights(weights), sites), layer, x);
+            return batch.through(new Decoder(flat.config(), new Weights(weights), sites), layer);
         });
-    }
-
-    private static Tensor block(Decoder decoder, int layer, Tensor x) {
-        Tensor positions = Tensors.range(0, x.size(1)).unsqueeze(0);
-        return decoder.block(layer, x, decoder.rotation(positions), Attention.CAUSAL);
     }
 
     /// Mean squared error of a block's output, with a graph where gradients are recorded.
     Tensor error(int layer, Map<String, Tensor> parameters, Batch batch, Tensor output) {
-        return Scope.keep(() -> {
-            Tensor difference = output(layer, parameters, batch.states).sub(output);
-            return difference.view(-1, difference.size(-1)).index_select(0, batch.rows).square().mean();
-        });
+        return Scope.keep(() -> output(layer, parameters, batch).sub(output).square().mean());
     }
 
     private double meanError(int layer, Map<String, Tensor> parameters, List<Batch> batches, List<Tensor> outputs) {
@@ -194,13 +184,14 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
     Result learn(
             int layer, Map<String, Tensor> parameters, List<Batch> batches, List<Tensor> outputs, Calibration.Listener listener) {
         String prefix = "model.layers." + layer + ".";
-        var learned = new LinkedHashMap<String, Learned>();
-        try {
-            parameters.forEach((name, value) -> {
-                if (name.startsWith(prefix)) learned.put(name, Learned.of(value));
-            });
-            var leaves = new LinkedHashMap<String, Tensor>();
-            learned.forEach((name, tensor) -> leaves.put(name, tensor.leaf));
+        Map<Boolean, Map<String, Tensor>> ofBlock = parameters.entrySet().stream()
+                .filter(entry -> entry.getKey().startsWith(prefix))
+                .collect(Collectors.partitioningBy(
+                        entry -> FlatQuant.isClip(entry.getKey()), Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue, (a, _) -> a, LinkedHashMap::new)));
+        try (var transforms = new Learned(ofBlock.get(false), flat.method().learningRate());
+                var clips = new Learned(ofBlock.get(true), flat.method().clipLearningRate())) {
+            var leaves = new LinkedHashMap<>(transforms.leaves);
+            leaves.putAll(clips.leaves);
             double before = meanError(layer, leaves, batches, outputs);
             var losses = new ArrayList<Double>();
             long steps = (long) flat.method().epochs() * batches.size();
@@ -221,51 +212,62 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
                 listener.passed(layer, (int) step + 1, (int) steps);
                 double cosine = 0.5 * (1 + StrictMath.cos(Math.PI * step / steps));
                 double floor = FLOOR * flat.method().learningRate();
-                long count = step + 1;
-                learned.forEach((name, tensor) -> {
-                    double peak = FlatQuant.isClip(name) ? flat.method().clipLearningRate() : flat.method().learningRate();
-                    tensor.step(count, floor + (peak - floor) * cosine, flat.method().weightDecay());
-                });
+                transforms.step(step + 1, cosine, floor, flat.method().weightDecay());
+                clips.step(step + 1, cosine, floor, flat.method().weightDecay());
             }
             double after = meanError(layer, leaves, batches, outputs);
             double size = outputs.stream()
                     .mapToDouble(output -> Grad.off(() -> Scope.get(() -> Tensors.item(output.square().mean()))))
                     .average()
                     .orElseThrow();
+            Grad.off(() -> leaves.forEach((name, leaf) -> parameters.get(name).copy_(leaf)));
             return new Result(losses, before, after, size);
-        } finally {
-            learned.values().forEach(Learned::close);
         }
     }
 
-    /// A parameter with its moments. AdamW (Loshchilov and Hutter 2019), decay on everything.
-    private record Learned(Tensor leaf, Tensor first, Tensor second) implements AutoCloseable {
-        /// The leaf shares the memory of `value`.
-        static Learned of(Tensor value) {
-            return new Learned(
-                    Scope.own(() -> value.detach().requires_grad_(true)),
-                    Scope.own(() -> torch.zeros_like(value)),
-                    Scope.own(() -> torch.zeros_like(value)));
+    /// Parameters that share a learning rate, one after another in one vector, and so are their gradients and moments: a step takes a handful
+    /// of operations however many parameters there are. AdamW (Loshchilov and Hutter 2019), decay on everything.
+    private static final class Learned implements AutoCloseable {
+        private final double peak;
+        private final Tensor values, gradients, first, second;
+        private final Map<String, Tensor> leaves = new LinkedHashMap<>();
+
+        /// Copies of `parameters`; the leaves are views of the vectors.
+        Learned(Map<String, Tensor> parameters, double peak) {
+            this.peak = peak;
+            values = Grad.off(() -> Scope.own(() -> Tensors.cat(parameters.values().stream().map(value -> value.reshape(-1)).toList(), 0)));
+            gradients = Scope.own(() -> torch.zeros_like(values));
+            first = Scope.own(() -> torch.zeros_like(values));
+            second = Scope.own(() -> torch.zeros_like(values));
+            long from = 0;
+            for (var parameter : parameters.entrySet()) {
+                long start = from, length = parameter.getValue().numel();
+                long[] shape = Tensors.shape(parameter.getValue());
+                Tensor leaf = Scope.own(() -> values.narrow(0, start, length).view(shape).detach().requires_grad_(true));
+                // Backward passes add to a gradient that is there already in place.
+                Scope.run(() -> leaf.mutable_grad().put(gradients.narrow(0, start, length).view(shape)));
+                leaves.put(parameter.getKey(), leaf);
+                from += length;
+            }
         }
 
-        void step(long count, double learningRate, double weightDecay) {
+        void step(long count, double cosine, double floor, double weightDecay) {
             Grad.off(() -> Scope.run(() -> {
-                Tensor gradient = leaf.grad();
+                double learningRate = floor + (peak - floor) * cosine;
                 double secondCorrection = Math.sqrt(1 - StrictMath.pow(BETA2, count));
                 double rate = learningRate * secondCorrection / (1 - StrictMath.pow(BETA1, count));
-                first.lerp_(gradient, new Scalar(1 - BETA1));
-                second.mul_(new Scalar(BETA2)).addcmul_(gradient, gradient, new Scalar(1 - BETA2));
-                leaf.mul_(new Scalar(1 - learningRate * weightDecay));
-                leaf.addcdiv_(first, second.sqrt().add_(new Scalar(EPSILON * secondCorrection)), new Scalar(-rate));
-                gradient.zero_();
+                first.lerp_(gradients, new Scalar(1 - BETA1));
+                second.mul_(new Scalar(BETA2)).addcmul_(gradients, gradients, new Scalar(1 - BETA2));
+                values.mul_(new Scalar(1 - learningRate * weightDecay));
+                values.addcdiv_(first, second.sqrt().add_(new Scalar(EPSILON * secondCorrection)), new Scalar(-rate));
+                gradients.zero_();
             }));
         }
 
         @Override
         public void close() {
-            leaf.close();
-            first.close();
-            second.close();
+            leaves.values().forEach(Tensor::close);
+            for (Tensor tensor : List.of(values, gradients, first, second)) tensor.close();
         }
     }
 }

@@ -50,7 +50,7 @@ public sealed interface StageDirectory {
     record Resumable(Work work) implements StageDirectory {}
 
     /// Raised when a stage gives another result for the same settings, so that caches make it again.
-    int REVISION = 1;
+    int REVISION = 2;
 
     String PARTIAL = ".partial";
     String BEGUN = "begun.json";

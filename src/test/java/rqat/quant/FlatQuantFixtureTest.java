@@ -89,6 +89,13 @@ class FlatQuantFixtureTest {
         return new FlatQuantCalibration(new FlatQuant(model.config(), Method.FlatQuant.paper(4, shards)), model.latents());
     }
 
+    /// Inputs `[B, T, hidden]` as calibration takes them.
+    private static FlatQuantCalibration.Batch batch(Tensor x) {
+        int[] lengths = new int[(int) x.size(0)];
+        java.util.Arrays.fill(lengths, (int) x.size(1));
+        return new FlatQuantCalibration.Batch(x.view(1, -1, x.size(2)), lengths);
+    }
+
     private static QuantisedModel model() {
         return QuantisedModel.load(Fixtures.path("models").resolve("qwen2"));
     }
@@ -150,7 +157,7 @@ class FlatQuantFixtureTest {
             served.compute(linear.weight(0), (_, weight) -> Grid.fit(spec, weight, ClipSearch.NONE).fakeQuantise(weight));
         }
         assertClose(fixture.get(name + ".out_deployed"), run(flat.config(), served, sites, x), 1e-4, "deployed");
-        assertClose(fixture.get(name + ".out_quantised"), block.output(0, parameters, x), 1e-4, "training");
+        assertClose(fixture.get(name + ".out_quantised"), block.output(0, parameters, batch(x)).view(Tensors.shape(x)), 1e-4, "training");
         for (Linear linear : Linear.values()) {
             assertThat(flat.rounded(linear, unrounded.get(linear.weight(0))).equal(served.get(linear.weight(0)))).as(linear.name()).isTrue();
         }
@@ -177,7 +184,7 @@ class FlatQuantFixtureTest {
         var learned = new LinkedHashMap<String, Tensor>();
         parameters.forEach((key, tensor) -> learned.put(key, tensor.detach().requires_grad_(true)));
         Tensor input = x.detach().requires_grad_(true);
-        Tensor out = Grad.on(() -> new FlatQuantCalibration(block.flat(), leaves).output(0, learned, input));
+        Tensor out = Grad.on(() -> new FlatQuantCalibration(block.flat(), leaves).output(0, learned, batch(input)).view(Tensors.shape(x)));
         out.backward(fixture.get(name + ".grad_out"), new BoolOptional(), false, new TensorArrayRefOptional());
 
         String prefix = name + ".grad.";
