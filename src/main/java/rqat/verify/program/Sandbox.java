@@ -16,7 +16,7 @@ import rqat.Failure;
 
 /// Runs a command where it can do no harm: in namespaces of its own (users, processes, network, mounts, IPC, host name), without a
 /// network, without capabilities, seeing only the read-only system directories (`/usr` and what belongs to it) and an empty folder
-/// `/work` in memory that vanishes with it. Its memory, processes, open files, folder, output and time are limited, and at its end the
+/// `/box` in memory that vanishes with it. Its memory, processes, open files, folder, output and time are limited, and at its end the
 /// kernel kills every process of its PID namespace, whatever they did to get away.
 ///
 /// Made by util-linux (`unshare`, `mount`, `pivot_root`), or by bubblewrap where the machine allows user namespaces to it alone;
@@ -42,7 +42,7 @@ public final class Sandbox {
             echo 0 2>/dev/null >/proc/sys/user/max_user_namespaces || :
             mount -t tmpfs -o size=1m,mode=755,nosuid root /tmp
             cd /tmp
-            mkdir usr work dev old etc
+            mkdir usr box dev old etc
             mount --rbind /usr usr
             mount -o remount,bind,ro,nosuid usr
             for name in %s; do
@@ -52,11 +52,11 @@ public final class Sandbox {
             done
             if [ -e %s ]; then : >.%2$s; mount --bind %2$s .%2$s; mount -o remount,bind,ro,nosuid .%2$s; fi
             for name in %s; do : >dev/$name; mount --bind /dev/$name dev/$name; done
-            mount -t tmpfs -o "size=$size,nr_inodes=4096,mode=755,nosuid,nodev" work work
+            mount -t tmpfs -o "size=$size,nr_inodes=4096,mode=755,nosuid,nodev" box box
             ln -s old/proc proc
             pivot_root . old
             mount -o remount,bind,ro,nosuid /
-            cd /work
+            cd /box
             umount -l /old
             exec setsid setpriv --no-new-privs --inh-caps=-all --bounding-set=-all -- "$@"
             """.formatted(String.join(" ", SYSTEM), LOADER_CACHE, String.join(" ", DEVICES));
@@ -68,7 +68,7 @@ public final class Sandbox {
             os.wait()
             seen = [name for name in ("/proc/self", "/home", "/root", "/var", "/etc/passwd", "/tmp") if os.path.exists(name)]
             reached = [name for _, name in socket.if_nameindex() if name != "lo"]
-            print("contained" if not seen and not reached and os.getpid() == 1 and os.getcwd() == "/work" else (seen, reached, os.getpid()))
+            print("contained" if not seen and not reached and os.getpid() == 1 and os.getcwd() == "/box" else (seen, reached, os.getpid()))
             """;
 
     /// What builds the walls.
@@ -232,7 +232,7 @@ public final class Sandbox {
         }
         line.addAll(List.of("--ro-bind-try", LOADER_CACHE, LOADER_CACHE));
         for (String device : DEVICES) line.addAll(List.of("--dev-bind", "/dev/" + device, "/dev/" + device));
-        line.addAll(List.of("--size", Long.toString(limits.folder()), "--tmpfs", "/work", "--remount-ro", "/", "--chdir", "/work", "--"));
+        line.addAll(List.of("--size", Long.toString(limits.folder()), "--tmpfs", "/box", "--remount-ro", "/", "--chdir", "/box", "--"));
     }
 
     private static boolean isRoot() {
