@@ -31,10 +31,6 @@ final class Aime {
     }
 
     private static List<Task.Problem> problems(DataSource data, Publication publication, String prefix) {
-        return MathTasks.exercises(data, publication).stream().map(exercise -> problem(prefix + exercise.id(), exercise)).toList();
-    }
-
-    private static Task.Problem problem(String id, Exercise exercise) {
-        return MathTasks.problem(id, exercise, exercise.answer());
+        return MathTasks.problems(data, publication, prefix, Exercise::answer);
     }
 }

@@ -16,9 +16,7 @@ final class Gsm8k {
     static Task of(DataSource data, Protocol protocol) {
         return new Task.Answering(
                 "gsm8k",
-                MathTasks.exercises(data, PUBLICATION).stream()
-                        .map(exercise -> MathTasks.problem(exercise.id(), exercise, Gold.of(exercise.answer()).text()))
-                        .toList(),
+                MathTasks.problems(data, PUBLICATION, "", exercise -> Gold.of(exercise.answer()).text()),
                 MathTasks.verifier(protocol, new ReferenceVerifier.Plain(true)));
     }
 }

@@ -15,9 +15,7 @@ final class Math500 {
     static Task of(DataSource data, Protocol protocol) {
         return new Task.Answering(
                 "math_500",
-                MathTasks.exercises(data, PUBLICATION).stream()
-                        .map(exercise -> MathTasks.problem(exercise.id(), exercise, gold(exercise, protocol)))
-                        .toList(),
+                MathTasks.problems(data, PUBLICATION, "", exercise -> gold(exercise, protocol)),
                 MathTasks.verifier(protocol, new ReferenceVerifier.Latex(55, true, true)));
     }
 

@@ -91,6 +91,10 @@ final class AnswerExtractor {
 
     /// The length of the box command at a backslash, 0 when it is another command.
     private static int boxLength(String text, int at) {
+        char next = at + 1 < text.length() ? text.charAt(at + 1) : 0;
+        if (next != 'b' && next != 'f') {
+            return 0;
+        }
         for (String box : BOXES) {
             int end = at + box.length();
             if (text.startsWith(box, at) && (end == text.length() || !Character.isLetter(text.charAt(end)))) {

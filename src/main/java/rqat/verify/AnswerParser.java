@@ -64,7 +64,8 @@ final class AnswerParser {
         while (end > 0 && tokens.get(end - 1).kind() == Kind.SYMBOL && PUNCTUATION.contains(tokens.get(end - 1).text())) {
             end--;
         }
-        return tokens.subList(0, end);
+        int start = end > 1 && tokens.getFirst().is("\\approx") ? 1 : 0;
+        return tokens.subList(start, end);
     }
 
     private static Answer.Text text(List<Token> tokens) {

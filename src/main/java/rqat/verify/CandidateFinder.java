@@ -3,8 +3,8 @@ package rqat.verify;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
+import java.util.SortedSet;
+import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 import rqat.verify.Candidate.Content;
 import rqat.verify.Candidate.Piece;
@@ -22,8 +22,16 @@ import rqat.verify.Candidate.Piece;
 /// | 250 | the start of the text (strings) |
 /// | 300 | nothing |
 ///
-/// Every kind of announcement is a scan from left to right that continues behind each find.
+/// Every kind of announcement is a scan from left to right that continues behind each find. What a better rank answers, the scans of the
+/// others need not look for.
 final class CandidateFinder {
+
+    private static final int HOPED = 0;
+    private static final int CONCLUDED = 50;
+    private static final int COLON = 100;
+    private static final int ANSWER = 200;
+    private static final int START = 250;
+    private static final int UNANNOUNCED = 300;
 
     private static final int MAX_PIECES = 6;
     private static final int NEAR = 50;
@@ -43,14 +51,15 @@ final class CandidateFinder {
     private final String lower;
     private final Budget budget;
     private final PlainScanner plain;
-    /// Candidates by rank; within a rank in the order of the patterns.
-    private final Map<Integer, List<Candidate>> ranks = new TreeMap<>();
+    /// Those of the rank that is looked for, in the order of the patterns.
+    private final List<Candidate> candidates = new ArrayList<>();
     private final Search displayEnd = new Search("$$");
     private final Search bracketEnd = new Search("\\]");
     private final Search parenthesisEnd = new Search("\\)");
     private final Search lineEnd = new Search("\n");
 
-    private CandidateFinder(String text, Budget budget) {
+    /// A finder in a text.
+    CandidateFinder(String text, Budget budget) {
         this.text = text;
         this.lower = lowerCase(text);
         this.budget = budget;
@@ -66,61 +75,80 @@ final class CandidateFinder {
         return new String(characters);
     }
 
-    /// The candidates, best first.
-    static List<Candidate> find(String text, List<ReferenceVerifier.Target> targets, Budget budget) {
-        var finder = new CandidateFinder(text, budget);
+    /// The ranks at which there may be candidates, best first.
+    static SortedSet<Integer> ranks(List<ReferenceVerifier.Target> targets) {
+        var ranks = new TreeSet<>(List.of(HOPED, CONCLUDED, COLON, ANSWER, START, UNANNOUNCED));
         for (ReferenceVerifier.Target target : targets) {
-            switch (target) {
-                case ReferenceVerifier.Latex(int boxRank, boolean unannounced, boolean _) -> finder.latex(boxRank, unannounced);
-                case ReferenceVerifier.Plain(boolean unannounced) -> finder.plain(unannounced);
-                case ReferenceVerifier.Strings(List<String> strings, boolean unannounced, boolean _) -> finder.strings(strings, unannounced);
+            if (target instanceof ReferenceVerifier.Latex latex && latex.boxRank() >= 0) {
+                ranks.add(latex.boxRank());
             }
         }
-        var best = new ArrayList<Candidate>();
-        for (List<Candidate> rank : finder.ranks.values()) {
-            rank.sort(Comparator.comparingInt((Candidate candidate) -> -candidate.end()).thenComparingInt(Candidate::start));
-            best.addAll(rank);
-        }
-        return best;
+        return ranks;
     }
 
-    private void add(int rank, int start, Found found) {
+    /// The candidates of one rank, best first.
+    List<Candidate> find(int rank, List<ReferenceVerifier.Target> targets) {
+        candidates.clear();
+        for (ReferenceVerifier.Target target : targets) {
+            switch (target) {
+                case ReferenceVerifier.Latex(int boxRank, boolean unannounced, boolean _) -> latex(rank, boxRank, unannounced);
+                case ReferenceVerifier.Plain(boolean unannounced) -> plain(rank, unannounced);
+                case ReferenceVerifier.Strings(List<String> strings, boolean unannounced, boolean _) -> strings(rank, strings, unannounced);
+            }
+        }
+        candidates.sort(Comparator.comparingInt((Candidate candidate) -> -candidate.end()).thenComparingInt(Candidate::start));
+        return List.copyOf(candidates);
+    }
+
+    private void add(int start, Found found) {
         budget.spend(2);
-        ranks.computeIfAbsent(rank, _ -> new ArrayList<>()).add(new Candidate(start, found.end(), found.content()));
+        candidates.add(new Candidate(start, found.end(), found.content()));
     }
 
     // the patterns of each target
 
-    private void latex(int boxRank, boolean unannounced) {
+    private void latex(int rank, int boxRank, boolean unannounced) {
         Matcher formulas = index -> formulas(index, false);
-        announced(formulas);
-        if (unannounced) {
-            scan(300, formulas);
+        switch (rank) {
+            case HOPED -> hoped(index -> behindSpaces(index, formulas));
+            case CONCLUDED -> concluded(index -> behindSpaces(index, formulas));
+            case COLON -> forEachAnswer(":", end -> within(end, NEAR, true, formulas));
+            case ANSWER -> forEachAnswer("", end -> within(end, NEAR, true, formulas));
+            case UNANNOUNCED -> {
+                if (unannounced) {
+                    scan(formulas);
+                }
+            }
+            default -> { }
         }
-        if (boxRank >= 0) {
-            scan(boxRank, index -> formulas(index, true));
+        if (rank == boxRank) {
+            scan(index -> formulas(index, true));
             int box = text.indexOf("\\boxed{");
             int last = text.lastIndexOf('}');
             if (box >= 0 && last > box + 7) {
-                add(boxRank, box, new Found(last + 1, new Candidate.Box(text.substring(box, last + 1))));
+                add(box, new Found(last + 1, new Candidate.Box(text.substring(box, last + 1))));
             }
         }
     }
 
-    private void plain(boolean unannounced) {
+    private void plain(int rank, boolean unannounced) {
         Matcher numbers = index -> found(plain.expressionOrNumber(index));
-        Matcher afterSpaces = index -> {
-            int end = skipSpace(index);
-            Found found = end > index ? numbers.at(end - 1) : null;
-            return found != null ? found : numbers.at(end);
-        };
-        hoped(afterSpaces);
-        concluded(numbers);
-        forEachAnswer(100, ":", this::plainAfterAnswer);
-        forEachAnswer(200, "", this::plainAfterAnswer);
-        if (unannounced) {
-            scan(300, index -> found(plain.expression(index)));
-            scan(300, index -> found(plain.number(index)));
+        switch (rank) {
+            case HOPED -> hoped(index -> {
+                int end = skipSpace(index);
+                Found found = end > index ? numbers.at(end - 1) : null;
+                return found != null ? found : numbers.at(end);
+            });
+            case CONCLUDED -> concluded(numbers);
+            case COLON -> forEachAnswer(":", this::plainAfterAnswer);
+            case ANSWER -> forEachAnswer("", this::plainAfterAnswer);
+            case UNANNOUNCED -> {
+                if (unannounced) {
+                    scan(index -> found(plain.expression(index)));
+                    scan(index -> found(plain.number(index)));
+                }
+            }
+            default -> { }
         }
     }
 
@@ -128,27 +156,27 @@ final class CandidateFinder {
         return scanned == null ? null : new Found(scanned.end(), scanned.content());
     }
 
-    private void strings(List<String> strings, boolean unannounced) {
+    private void strings(int rank, List<String> strings, boolean unannounced) {
         Matcher bare = index -> string(skipSpace(index), strings);
         Matcher standing = index -> standingString(index, strings, true);
-        hoped(bare);
-        concluded(bare);
-        forEachAnswer(100, ":", end -> within(end, NEAR, false, standing));
-        forEachAnswer(200, "", end -> within(end, NEAR, false, standing));
-        if (unannounced) {
-            Found first = standingString(0, strings, false);
-            if (first != null) {
-                add(250, 0, first);
+        switch (rank) {
+            case HOPED -> hoped(bare);
+            case CONCLUDED -> concluded(bare);
+            case COLON -> forEachAnswer(":", end -> within(end, NEAR, false, standing));
+            case ANSWER -> forEachAnswer("", end -> within(end, NEAR, false, standing));
+            case START -> {
+                Found first = unannounced ? standingString(0, strings, false) : null;
+                if (first != null) {
+                    add(0, first);
+                }
             }
-            scan(300, standing);
+            case UNANNOUNCED -> {
+                if (unannounced) {
+                    scan(standing);
+                }
+            }
+            default -> { }
         }
-    }
-
-    private void announced(Matcher matcher) {
-        hoped(index -> behindSpaces(index, matcher));
-        concluded(index -> behindSpaces(index, matcher));
-        forEachAnswer(100, ":", end -> within(end, NEAR, true, matcher));
-        forEachAnswer(200, "", end -> within(end, NEAR, true, matcher));
     }
 
     /// Behind white space, or with the last of it.
@@ -158,12 +186,12 @@ final class CandidateFinder {
         return found == null && end > index ? matcher.at(end - 1) : found;
     }
 
-    private void scan(int rank, Matcher matcher) {
+    private void scan(Matcher matcher) {
         int index = 0;
         while (index < text.length()) {
             Found found = matcher.at(index);
             if (found != null) {
-                add(rank, index, found);
+                add(index, found);
             }
             index = found != null && found.end() > index ? found.end() : index + 1;
         }
@@ -174,10 +202,11 @@ final class CandidateFinder {
         int from = 0;
         for (int at = lower.indexOf("final answer is", from); at >= 0; at = lower.indexOf("final answer is", from)) {
             int end = at + 15;
+            budget.spend(4);
             Found found = matcher.at(end < text.length() && text.charAt(end) == ':' ? end + 1 : end);
             int hope = found == null ? -1 : hopeEnd(found.end());
             if (hope > 0) {
-                add(0, at, new Found(hope, found.content()));
+                add(at, new Found(hope, found.content()));
             }
             from = Math.max(end, hope);
         }
@@ -195,18 +224,18 @@ final class CandidateFinder {
         for (int at = lower.indexOf("final answer", from); at >= 0; at = lower.indexOf("final answer", from)) {
             int end = at + 12;
             from = end;
-            for (int index = end; index <= Math.min(end + FAR, text.length() - 3); index++) {
-                if (!isSpace(text.charAt(index))) {
+            budget.spend(8);
+            int last = Math.min(end + FAR, text.length() - 3);
+            int limit = last < end ? end : Math.min(skipSpace(last) + 2, text.length());
+            for (int word = indexOf("is", end + 1, limit); word >= 0; word = indexOf("is", word + 1, limit)) {
+                if (!isSpace(text.charAt(word - 1))) {
                     continue;
                 }
-                int word = skipSpace(index);
-                if (!lower.startsWith("is", word)) {
-                    continue;
-                }
+                budget.spend(2);
                 int behind = word + 2 < text.length() && text.charAt(word + 2) == ':' ? word + 3 : word + 2;
                 Found found = matcher.at(behind);
                 if (found != null) {
-                    add(50, at, found);
+                    add(at, found);
                     from = Math.max(end, found.end());
                     break;
                 }
@@ -214,13 +243,17 @@ final class CandidateFinder {
         }
     }
 
-    private void forEachAnswer(int rank, String suffix, Matcher matcher) {
+    private int indexOf(String word, int from, int limit) {
+        return from < limit ? lower.indexOf(word, from, limit) : -1;
+    }
+
+    private void forEachAnswer(String suffix, Matcher matcher) {
         int from = 0;
         for (int at = lower.indexOf("answer" + suffix, from); at >= 0; at = lower.indexOf("answer" + suffix, from)) {
             int end = at + 6 + suffix.length();
             Found found = matcher.at(end);
             if (found != null) {
-                add(rank, at, found);
+                add(at, found);
             }
             from = found != null ? Math.max(end, found.end()) : end;
         }
@@ -228,7 +261,7 @@ final class CandidateFinder {
 
     /// The first find within so many characters.
     private @Nullable Found within(int from, int distance, boolean overLines, Matcher matcher) {
-        budget.spend(8);
+        budget.spend(16);
         for (int index = from; index <= Math.min(from + distance, text.length()); index++) {
             Found found = matcher.at(index);
             if (found != null) {
@@ -298,6 +331,9 @@ final class CandidateFinder {
 
     /// One formula, or up to six with commas, "and" or "or" between them.
     private @Nullable Found formulas(int index, boolean boxed) {
+        if (index >= text.length() || !mayOpen(text.charAt(index))) {
+            return null;
+        }
         Piece[] piece = new Piece[1];
         int end = formula(index, boxed, piece);
         if (end < 0) {
@@ -333,7 +369,7 @@ final class CandidateFinder {
             return -1;
         }
         char c = text.charAt(at);
-        if (c != '$' && c != '\\' && c != '-' && !isSpace(c)) {
+        if (!mayOpen(c)) {
             return -1;
         }
         char before = at > 0 ? text.charAt(at - 1) : 0;
@@ -381,6 +417,10 @@ final class CandidateFinder {
         int percent = percentEnd(behind);
         piece[0] = new Piece(latex, percent > 0);
         return percent > 0 ? percent : behind;
+    }
+
+    private static boolean mayOpen(char c) {
+        return c == '$' || c == '\\' || c == '-' || isSpace(c);
     }
 
     private static boolean hasBox(String latex) {

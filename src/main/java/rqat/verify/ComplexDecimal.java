@@ -27,6 +27,12 @@ record ComplexDecimal(BigDecimal re, BigDecimal im) {
             "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798214808651");
     private static final BigDecimal TWO = BigDecimal.TWO;
     private static final BigDecimal TWO_PI = PI.multiply(TWO);
+    /// Binary places of a fixed-point number, and how many of them count beside the first: more than the digits that are carried.
+    private static final int FRACTION_BITS = 416;
+    private static final int TERM_BITS = 240;
+    private static final int HALVINGS = 8;
+    private static final BigDecimal FIXED_ONE = new BigDecimal(BigInteger.ONE.shiftLeft(FRACTION_BITS));
+    private static final BigInteger LN_2 = naturalLogarithmOfTwo();
     private static final BigDecimal LN_10 = newtonLogarithm(BigDecimal.TEN);
 
     static ComplexDecimal of(BigDecimal value) {
@@ -92,12 +98,12 @@ record ComplexDecimal(BigDecimal re, BigDecimal im) {
 
     /// The absolute value.
     BigDecimal modulus() {
-        return isReal() ? re.abs() : re.multiply(re, PRECISION).add(im.multiply(im, PRECISION), PRECISION).sqrt(PRECISION);
+        return isReal() ? re.abs() : root(re.multiply(re, PRECISION).add(im.multiply(im, PRECISION), PRECISION));
     }
 
     ComplexDecimal squareRoot() {
         if (isReal()) {
-            BigDecimal root = re.abs().sqrt(PRECISION);
+            BigDecimal root = root(re.abs());
             return re.signum() < 0 ? new ComplexDecimal(BigDecimal.ZERO, root) : of(root);
         }
         return logarithm().dividedBy(of(TWO)).exponential();
@@ -216,32 +222,69 @@ record ComplexDecimal(BigDecimal re, BigDecimal im) {
         return ONE.plus(this).logarithm().minus(ONE.minus(this).logarithm()).dividedBy(of(TWO));
     }
 
-    // real functions
+    // real functions: the series are summed in binary fixed point, which costs a fraction of decimal arithmetic
 
-    /// By halving the argument until the series converges in a few terms, then squaring.
+    /// The non-negative square root.
+    private static BigDecimal root(BigDecimal x) {
+        if (x.signum() == 0) {
+            return BigDecimal.ZERO;
+        }
+        int zeros = Math.max(0, 2 * (PRECISION.getPrecision() + 2) - x.precision());
+        zeros += (x.scale() + zeros) % 2 == 0 ? 0 : 1;
+        BigInteger square = x.unscaledValue().multiply(BigInteger.TEN.pow(zeros));
+        return new BigDecimal(square.sqrt(), (x.scale() + zeros) / 2).round(PRECISION);
+    }
+
+    private static BigInteger fixed(BigDecimal x) {
+        return x.multiply(FIXED_ONE).toBigInteger();
+    }
+
+    private static BigDecimal decimal(BigInteger fixed) {
+        return new BigDecimal(fixed).divide(FIXED_ONE, PRECISION);
+    }
+
+    /// The product of two fixed-point numbers.
+    private static BigInteger product(BigInteger a, BigInteger b) {
+        return a.multiply(b).shiftRight(FRACTION_BITS);
+    }
+
+    /// Whether a term no longer counts beside its sum.
+    private static boolean isNothing(BigInteger term, BigInteger sum) {
+        return term.bitLength() < Math.max(2, sum.bitLength() - TERM_BITS);
+    }
+
+    /// `2 (1/3 + 1/(3 3^3) + 1/(5 3^5) + ...)`
+    private static BigInteger naturalLogarithmOfTwo() {
+        BigInteger nine = BigInteger.valueOf(9);
+        BigInteger power = BigInteger.ONE.shiftLeft(FRACTION_BITS + 1).divide(BigInteger.valueOf(3));
+        BigInteger sum = power;
+        for (int n = 3; power.signum() != 0; n += 2) {
+            power = power.divide(nine);
+            sum = sum.add(power.divide(BigInteger.valueOf(n)));
+        }
+        return sum;
+    }
+
+    /// By taking out powers of two, then halving the argument until the series converges in a few terms, then squaring.
     private static BigDecimal exponential(BigDecimal x) {
         if (x.abs().compareTo(MAX_EXPONENT) > 0) {
             throw new Unreadable("exponent too large");
         }
-        int halvings = 0;
-        BigDecimal reduced = x;
-        while (reduced.abs().compareTo(new BigDecimal("0.02")) > 0) {
-            reduced = reduced.divide(TWO, PRECISION);
-            halvings++;
+        BigInteger argument = fixed(x);
+        BigInteger powerOfTwo = argument.divide(LN_2);
+        BigInteger reduced = argument.subtract(powerOfTwo.multiply(LN_2)).shiftRight(HALVINGS);
+        BigInteger term = BigInteger.ONE.shiftLeft(FRACTION_BITS);
+        BigInteger sum = term;
+        for (int n = 1; !isNothing(term, sum); n++) {
+            term = product(term, reduced).divide(BigInteger.valueOf(n));
+            sum = sum.add(term);
         }
-        BigDecimal sum = BigDecimal.ONE;
-        BigDecimal term = BigDecimal.ONE;
-        for (int n = 1; n < 60 && term.signum() != 0; n++) {
-            term = term.multiply(reduced, PRECISION).divide(BigDecimal.valueOf(n), PRECISION);
-            sum = sum.add(term, PRECISION);
-            if (magnitude(term) < -DIGITS - 20) {
-                break;
-            }
+        for (int i = 0; i < HALVINGS; i++) {
+            sum = product(sum, sum);
         }
-        for (int i = 0; i < halvings; i++) {
-            sum = sum.multiply(sum, PRECISION);
-        }
-        return sum;
+        int power = powerOfTwo.intValueExact();
+        BigDecimal scale = TWO.pow(Math.abs(power), PRECISION);
+        return power < 0 ? decimal(sum).divide(scale, PRECISION) : decimal(sum).multiply(scale, PRECISION);
     }
 
     private static BigDecimal logarithm(BigDecimal x) {
@@ -278,37 +321,46 @@ record ComplexDecimal(BigDecimal re, BigDecimal im) {
 
     /// `x^n/n! - x^(n+2)/(n+2)! + ...`
     private static BigDecimal series(BigDecimal x, int first) {
-        BigDecimal square = x.multiply(x, PRECISION).negate();
-        BigDecimal term = first == 1 ? x : BigDecimal.ONE;
-        BigDecimal sum = term;
-        for (int n = first; n < 120 && term.signum() != 0; n += 2) {
-            term = term.multiply(square, PRECISION).divide(BigDecimal.valueOf((long) (n + 1) * (n + 2)), PRECISION);
-            sum = sum.add(term);
-            if (magnitude(term) < -DIGITS - 25) {
-                break;
-            }
+        if (first == 1 && magnitude(x) < -DIGITS) {
+            // what is below the precision of the angle is zero: sin(pi)
+            return magnitude(x) < -DIGITS - 10 ? BigDecimal.ZERO : x;
         }
-        // what is below the precision of the angle is zero: sin(pi)
-        return magnitude(sum) < -DIGITS - 10 ? BigDecimal.ZERO : sum.round(PRECISION);
+        BigInteger angle = fixed(x);
+        BigInteger square = product(angle, angle).negate();
+        BigInteger term = first == 1 ? angle : BigInteger.ONE.shiftLeft(FRACTION_BITS);
+        BigInteger sum = term;
+        for (int n = first; !isNothing(term, sum); n += 2) {
+            term = product(term, square).divide(BigInteger.valueOf((long) (n + 1) * (n + 2)));
+            sum = sum.add(term);
+        }
+        BigDecimal result = decimal(sum);
+        return magnitude(result) < -DIGITS - 10 ? BigDecimal.ZERO : result;
     }
 
+    /// By halving the angle four times, then the series.
     private static BigDecimal arctangent(BigDecimal x) {
-        BigDecimal reduced = x;
+        if (x.abs().compareTo(BigDecimal.ONE) > 0) {
+            BigDecimal quarter = PI.divide(TWO, PRECISION);
+            BigDecimal rest = arctangent(BigDecimal.ONE.divide(x, PRECISION));
+            return (x.signum() < 0 ? quarter.negate() : quarter).subtract(rest, PRECISION);
+        }
+        if (magnitude(x) < -DIGITS) {
+            return x;
+        }
+        BigInteger one = BigInteger.ONE.shiftLeft(FRACTION_BITS);
+        BigInteger reduced = fixed(x);
         for (int i = 0; i < 4; i++) {
-            BigDecimal root = reduced.multiply(reduced, PRECISION).add(BigDecimal.ONE, PRECISION).sqrt(PRECISION);
-            reduced = reduced.divide(BigDecimal.ONE.add(root), PRECISION);
+            BigInteger hypotenuse = one.add(product(reduced, reduced)).shiftLeft(FRACTION_BITS).sqrt();
+            reduced = reduced.shiftLeft(FRACTION_BITS).divide(one.add(hypotenuse));
         }
-        BigDecimal square = reduced.multiply(reduced, PRECISION).negate();
-        BigDecimal power = reduced;
-        BigDecimal sum = reduced;
-        for (int n = 3; n < 200 && power.signum() != 0; n += 2) {
-            power = power.multiply(square, PRECISION);
-            sum = sum.add(power.divide(BigDecimal.valueOf(n), PRECISION), PRECISION);
-            if (magnitude(power) < -DIGITS - 20) {
-                break;
-            }
+        BigInteger square = product(reduced, reduced).negate();
+        BigInteger power = reduced;
+        BigInteger sum = reduced;
+        for (int n = 3; !isNothing(power, sum); n += 2) {
+            power = product(power, square);
+            sum = sum.add(power.divide(BigInteger.valueOf(n)));
         }
-        return sum.multiply(BigDecimal.valueOf(16), PRECISION);
+        return decimal(sum.shiftLeft(4));
     }
 
     /// The integer that this is, within the precision; null for none.

@@ -26,9 +26,9 @@ final class Equality {
                     : equal(value, answer, budget);
             case Answer _ when answer instanceof Named(_, Answer value) -> equal(gold, value, budget);
             case Number number when answer instanceof Number other -> equalNumbers(number, other, budget);
-            case Sequence sequence -> answer instanceof Sequence other && equalSequences(sequence, other, budget);
+            case Sequence sequence when answer instanceof Sequence other -> equalSequences(sequence, other, budget);
             case Text text when answer instanceof Text other && equalTexts(text, other) -> true;
-            case Number _, Text _ -> FormulaEquality.equal(gold, answer, budget);
+            case Number _, Text _, Sequence _ -> FormulaEquality.equal(gold, answer, budget);
         };
     }
 

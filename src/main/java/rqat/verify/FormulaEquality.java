@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import rqat.verify.Answer.Sequence;
 import rqat.verify.Answer.Text;
 import rqat.verify.Expression.Chain;
 import rqat.verify.Expression.Combination;
@@ -16,7 +17,7 @@ import rqat.verify.Expression.Tuple;
 import rqat.verify.FormulaParser.Dialect;
 
 /// Compares answers that are no plain numbers as formulas, in the strict dialect and only with their like: a value with a value, a relation
-/// with a relation, a set with a set. Words are no formulas: `listen` is not `silent`.
+/// with a relation, a set with a set; and an inequality that is asked for with the set of its solutions. Words are no formulas: `listen` is not `silent`.
 final class FormulaEquality {
 
     /// As many letters in a row are a word.
@@ -30,14 +31,33 @@ final class FormulaEquality {
         return switch (answer) {
             case Answer.Number(ExactNumber value, boolean decimal) -> number(value, decimal);
             case Text text when !text.isWords() && !hasWord(text.normalised()) -> parse(text.normalised(), budget);
+            case Sequence sequence -> sequence(sequence, budget);
             default -> null;
         };
+    }
+
+    /// An interval, a tuple, or the set that a bare list is.
+    private static @Nullable Expression sequence(Sequence sequence, Budget budget) {
+        var elements = new ArrayList<Expression>();
+        for (Answer element : sequence.elements()) {
+            Expression value = formula(element, budget);
+            if (value == null || kind(value) != Kind.VALUE) {
+                return null;
+            }
+            elements.add(value);
+        }
+        if (sequence.isBare()) {
+            return new FiniteSet(List.copyOf(elements));
+        }
+        return elements.size() == 2
+                ? new Interval(elements.get(0), elements.get(1), sequence.open().equals("("), sequence.close().equals(")"))
+                : new Tuple(List.copyOf(elements));
     }
 
     static boolean equal(Answer gold, Answer answer, Budget budget) {
         Expression a = formula(gold, budget);
         Expression b = a == null ? null : formula(answer, budget);
-        if (a == null || b == null || kind(a) != kind(b)) {
+        if (a == null || b == null || kind(a) != kind(b) && !(isInequality(a) && kind(b) == Kind.SET)) {
             return false;
         }
         try {
@@ -77,6 +97,12 @@ final class FormulaEquality {
             case Tuple _ -> Kind.TUPLE;
             default -> Kind.VALUE;
         };
+    }
+
+    private static boolean isInequality(Expression expression) {
+        List<Relation> relations = expression instanceof Chain(List<Relation> chain) ? chain
+                : expression instanceof Relation relation ? List.of(relation) : List.of();
+        return !relations.isEmpty() && relations.stream().noneMatch(relation -> relation.kind() == Expression.RelationKind.EQUAL);
     }
 
     private static boolean hasWord(String text) {

@@ -364,17 +364,22 @@ final class LatexNormaliser {
 
     /// `\log_28` and `\log_2 8` are the logarithm of 8 to the base 2.
     private static String bracedLogarithms(String text) {
-        int at = text.indexOf("\\log_");
-        int base = at < 0 ? 0 : skipSpace(text, at + 5);
-        int argument = base + 1 < text.length() ? skipSpace(text, base + 1) : text.length();
-        int end = argument;
-        while (end < text.length() && isDigit(text.charAt(end))) {
-            end++;
+        var result = new StringBuilder();
+        int from = 0;
+        while (true) {
+            int at = text.indexOf("\\log_", from);
+            int base = at < 0 ? 0 : skipSpace(text, at + 5);
+            int argument = base + 1 < text.length() ? skipSpace(text, base + 1) : text.length();
+            int end = argument;
+            while (end < text.length() && isDigit(text.charAt(end))) {
+                end++;
+            }
+            if (at < 0 || end == argument || !isDigit(text.charAt(base))) {
+                return result.append(text, from, text.length()).toString();
+            }
+            result.append(text, from, at).append("\\log_{").append(text.charAt(base)).append("}{").append(text, argument, end).append('}');
+            from = end;
         }
-        if (at < 0 || end == argument || !isDigit(text.charAt(base))) {
-            return text;
-        }
-        return text.substring(0, at) + "\\log_{" + text.charAt(base) + "}{" + text.substring(argument, end) + "}" + bracedLogarithms(text.substring(end));
     }
 
     private static int braceEnd(String text, int open) {

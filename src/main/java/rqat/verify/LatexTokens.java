@@ -54,13 +54,14 @@ final class LatexTokens {
             Map.entry("leq", "\\le"), Map.entry("leqslant", "\\le"), Map.entry("geq", "\\ge"), Map.entry("geqslant", "\\ge"),
             Map.entry("neq", "\\ne"), Map.entry("lt", "<"), Map.entry("gt", ">"), Map.entry("times", "*"), Map.entry("cdot", "*"),
             Map.entry("ast", "*"), Map.entry("div", "/"), Map.entry("lbrace", "\\{"), Map.entry("rbrace", "\\}"), Map.entry("lvert", "|"),
-            Map.entry("rvert", "|"), Map.entry("vert", "|"), Map.entry("colon", ":"), Map.entry("plusmn", "\\pm"));
+            Map.entry("rvert", "|"), Map.entry("vert", "|"), Map.entry("colon", ":"), Map.entry("plusmn", "\\pm"),
+            Map.entry("varnothing", "\\emptyset"));
 
     private static final Map<Character, String> CHARACTERS = Map.ofEntries(
             Map.entry('−', "-"), Map.entry('–', "-"), Map.entry('×', "*"), Map.entry('·', "*"), Map.entry('⋅', "*"), Map.entry('÷', "/"),
             Map.entry('∕', "/"), Map.entry('⁄', "/"), Map.entry('％', "%"), Map.entry('√', "\\sqrt"), Map.entry('π', "\\pi"),
             Map.entry('∞', "\\infty"), Map.entry('±', "\\pm"), Map.entry('≤', "\\le"), Map.entry('≥', "\\ge"), Map.entry('≠', "\\ne"),
-            Map.entry('∈', "\\in"), Map.entry('∪', "\\cup"));
+            Map.entry('∈', "\\in"), Map.entry('∪', "\\cup"), Map.entry('∅', "\\emptyset"), Map.entry('≈', "\\approx"));
 
     private static final String DROPPED_CHARACTERS = "$€£¥\"~°";
 

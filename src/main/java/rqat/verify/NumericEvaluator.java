@@ -26,7 +26,7 @@ final class NumericEvaluator {
 
     private static final int MAX_FACTORIAL = 5000;
     private static final int MAX_TERMS = 2000;
-    private static final int TRANSCENDENTAL = 200;
+    private static final BigDecimal HALF = new BigDecimal("0.5");
     private static final MathContext KEY = new MathContext(35);
     private static final BigDecimal EULER_GAMMA = new BigDecimal("0.57721566490153286060651209008240243104215933593992359880576723488486772677766467");
     private static final ComplexDecimal E = ComplexDecimal.ONE.exponential();
@@ -111,7 +111,7 @@ final class NumericEvaluator {
     /// @throws Unreadable       when there is none, or not at this point
     /// @throws Budget.Exhausted when it costs too many steps
     ComplexDecimal value(Expression expression) {
-        budget.spend(4);
+        budget.spend(8);
         return switch (expression) {
             case Number(Rational value, boolean _) -> ComplexDecimal.of(value);
             case Percent(Expression value) -> value(value).dividedBy(ComplexDecimal.of(BigDecimal.valueOf(100)));
@@ -156,15 +156,30 @@ final class NumericEvaluator {
 
     private ComplexDecimal power(ComplexDecimal base, Expression exponent) {
         if (exponent instanceof Number(Rational value, boolean _) && value.isInteger() && value.numerator().bitLength() < 31) {
-            budget.spend(8);
+            budget.spend(8 + (base.isReal() ? 40L : 160L) * value.numerator().bitLength());
             return base.power(value.numerator().intValueExact());
         }
-        budget.spend(TRANSCENDENTAL);
-        return base.power(value(exponent));
+        ComplexDecimal power = value(exponent);
+        boolean root = power.isReal() && power.re().compareTo(HALF) == 0;
+        boolean real = base.isReal() && base.re().signum() >= 0 && power.isReal();
+        budget.spend(root && base.isReal() ? 150 : real ? 2000 : 4000);
+        return base.power(power);
+    }
+
+    /// What a function costs in steps, for the series that it sums.
+    private static int cost(String name, boolean real) {
+        int cost = switch (name) {
+            case "floor", "ceil", "mod", "max", "min", "gcd", "lcm", "factorial", "binomial" -> 30;
+            case "abs" -> real ? 30 : 60;
+            case "sin", "cos" -> 400;
+            case "tan", "cot", "sec", "csc", "arctan", "arccot" -> 800;
+            default -> 1500;
+        };
+        return real ? cost : 4 * cost;
     }
 
     private ComplexDecimal call(String name, List<Expression> arguments) {
-        budget.spend(TRANSCENDENTAL);
+        budget.spend(50);
         if (name.startsWith("function ") || name.startsWith("lim") || name.equals("int")) {
             return opaque(name, arguments);
         }
@@ -172,6 +187,7 @@ final class NumericEvaluator {
             return series(name, arguments);
         }
         List<ComplexDecimal> values = arguments.stream().map(this::value).toList();
+        budget.spend(cost(name, values.stream().allMatch(ComplexDecimal::isReal)));
         ComplexDecimal x = values.getFirst();
         return switch (name) {
             case "sin" -> x.sine();
@@ -245,7 +261,7 @@ final class NumericEvaluator {
             return opaque("factorial", value);
         }
         int n = integer.intValueExact();
-        budget.spend(n);
+        budget.spend(4L * n);
         ComplexDecimal result = ComplexDecimal.ONE;
         for (int i = 2; i <= n; i++) {
             result = result.times(ComplexDecimal.of(BigDecimal.valueOf(i)));
@@ -265,7 +281,7 @@ final class NumericEvaluator {
         if (lower == null || lower.signum() < 0 || lower.bitLength() > 30 || lower.intValueExact() > MAX_FACTORIAL) {
             return opaque("binomial", n, k);
         }
-        budget.spend(2L * lower.intValueExact());
+        budget.spend(12L * lower.intValueExact());
         ComplexDecimal result = ComplexDecimal.ONE;
         for (int i = 0; i < lower.intValueExact(); i++) {
             ComplexDecimal index = ComplexDecimal.of(BigDecimal.valueOf(i));

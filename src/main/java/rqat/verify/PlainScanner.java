@@ -17,6 +17,9 @@ final class PlainScanner {
 
     private final String text;
     private final Budget budget;
+    /// The last stretch that was walked without meeting an operator, so that a row of numbers is not walked again from each of them.
+    private int plainStart;
+    private int plainEnd;
 
     PlainScanner(String text, Budget budget) {
         this.text = text;
@@ -148,16 +151,19 @@ final class PlainScanner {
         if (!CandidateFinder.isDigit(charAt(digit))) {
             return null;
         }
-        int run = digit + 1;
+        int first = digit + 1;
+        int run = first >= plainStart && first < plainEnd ? Math.min(plainEnd, start + MAX_LENGTH) : first;
         int operator = -1;
         while (run < text.length() && run < start + MAX_LENGTH && isArithmetic(text.charAt(run))) {
             operator = operator < 0 && OPERATORS.indexOf(text.charAt(run)) >= 0 ? run : operator;
             run++;
         }
-        budget.spend((run - start) / 32);
         if (operator < 0) {
+            plainStart = first;
+            plainEnd = run;
             return null;
         }
+        budget.spend((run - start) / 8);
         for (int end = run; end >= operator + 2; end--) {
             int after = suffixEnd(end);
             if (after >= 0 && !(notEquated && isEquated(after))) {
