@@ -58,6 +58,11 @@ final class KvCache implements AutoCloseable {
         capacity = newCapacity;
     }
 
+    /// How many positions there is room for, over all slots.
+    long positions() {
+        return slots * capacity;
+    }
+
     /// Copies the first `length` positions of slot `from` to slot `to`.
     void copy(int from, int to, int length) {
         Scope.run(() -> storage()

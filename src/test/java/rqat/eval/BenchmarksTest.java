@@ -3,10 +3,13 @@ package rqat.eval;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import rqat.Failure;
@@ -47,6 +50,25 @@ class BenchmarksTest {
         assertThat(task.verifier().verify("\\boxed{\\$4000}", false, task.problems().get(1).gold()).correct()).isTrue();
         assertThat(task.verifier().verify("\\boxed{3000}", false, task.problems().get(1).gold()).correct()).isFalse();
         assertThat(((Task.Answering) Benchmarks.of("gsm8k", DATA, Protocol.CLEAN, 1)).problems()).containsExactly(task.problems().getFirst());
+    }
+
+    /// No answer could be right on these; all of them are named at once.
+    @Test
+    void referenceAnswersThatCannotBeReadAreListed(@TempDir Path directory) throws IOException {
+        Path folder = Files.createDirectories(directory.resolve("math_500"));
+        var rows = new StringBuilder();
+        for (int i = 0; i < 30; i++) {
+            String answer = i < 3 ? "\\\\frac{" + (i + 1) + "}{7}" : i == 3 ? "" : i == 4 ? "$ $" : i % 2 == 0 ? "9".repeat(20_000) : "42";
+            rows.append("{\"problem\": \"What?\", \"solution\": \"\", \"answer\": \"%s\", \"subject\": \"a\", \"level\": 1, \"unique_id\": \"p%d\"}\n".formatted(answer, i));
+        }
+        Files.writeString(folder.resolve("test.jsonl"), rows);
+        assertThatThrownBy(() -> Benchmarks.of("math_500", DataSource.of(directory), Protocol.CLEAN, 0))
+                .isInstanceOf(Failure.class)
+                .hasMessageContaining("math_500: 14 of 30 reference answers cannot be read")
+                .hasMessageContaining("problem p3: ")
+                .hasMessageContaining("problem p4: ")
+                .hasMessageContaining("and so on")
+                .satisfies(failure -> assertThat(failure.getMessage()).doesNotContain("problem p0").hasSizeLessThan(4000));
     }
 
     @Test

@@ -187,6 +187,40 @@ class LocalGeneratorTest {
         assertThat(decoded).allMatch(rows -> rows <= 3).anyMatch(rows -> rows >= 2);
     }
 
+    /// Sixty sequences of 2 to 90 tokens through a cache of 200: many times its size, so what ended sequences held is used again.
+    @Test
+    void aSmallCacheServesManySequencesOfDifferentLengthsAlike() {
+        List<Request> requests = new ArrayList<>();
+        for (Request request : TinyModel.requests(60, 31)) {
+            int length = request.prompt().length;
+            requests.add(new Request(request.prompt(), request.seed(), Math.min(length + 1 + requests.size() * 7 % 70, TinyModel.CONTEXT)));
+        }
+        Sampling untilTheLimit = new Sampling(0.8, 1, 0, 1000, Set.of(5));
+        int budget = 200;
+        int[] cached = new int[requests.size()];
+        int[] most = {0, 0};
+        List<Completion> large = new LocalGenerator(model.decoder(), 60, 100_000).generate(requests, untilTheLimit, Listener.NONE);
+        List<Completion> small = new LocalGenerator(model.decoder(), 60, budget).generate(requests, untilTheLimit, new Listener() {
+            @Override
+            public void token(int request, int token) {
+                cached[request] = cached[request] == 0 ? requests.get(request).prompt().length : cached[request] + 1;
+                most[0] = Math.max(most[0], Arrays.stream(cached).sum());
+                most[1] += 1;
+            }
+
+            @Override
+            public void completed(int request, Completion completion) {
+                cached[request] = 0;
+            }
+        });
+        for (int i = 0; i < requests.size(); i++) {
+            assertThat(small.get(i).tokens()).as("request %d", i).isEqualTo(large.get(i).tokens());
+            assertThat(small.get(i).stop()).isEqualTo(large.get(i).stop());
+        }
+        assertThat(most[0]).as("cached at the fullest").isBetween(budget / 2, budget);
+        assertThat(most[1]).as("tokens in all").isGreaterThan(5 * budget);
+    }
+
     @Test
     void listenersHearEveryTokenInOrderAndEveryCompletionOnce() {
         List<Request> requests = TinyModel.requests(12, 13);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
 import java.util.Random;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -90,6 +91,43 @@ class HostileCompletionTest {
             assertThatCode(() -> reference.verify(text, false, "$x+1$")).as(piece).doesNotThrowAnyException();
             assertThatCode(() -> reference.prepare(text)).as(piece).doesNotThrowAnyException();
         }
+    }
+
+    /// A sample of every piece of notation, repeated or nested up to a million characters, as completion and as gold answer. What bounds the
+    /// work is a count of steps; the time here is a hundred times what such a verdict takes, and only shows that nothing escapes the count.
+    @ParameterizedTest
+    @MethodSource("hostileKinds")
+    void noKindOfInputEscapesTheBudget(String kind) {
+        var reference = ReferenceVerifier.forReasoning();
+        int[] lengths = {3_900, 9_900, 1_000_000};
+        for (int i = 0; i < lengths.length; i++) {
+            String text = kind.contains("#")
+                    ? kind.substring(0, kind.indexOf('#')).repeat(lengths[i] / kind.length()) + "2" + kind.substring(kind.indexOf('#') + 1).repeat(lengths[i] / kind.length())
+                    : kind.repeat(lengths[i] / kind.length());
+            String wrapped = List.of("\\boxed{" + text + "}", "$" + text + "$", text).get((i + kind.length()) % 3);
+            long start = System.nanoTime();
+            verifier.verify(wrapped, false, "x+1");
+            verifier.verify("\\boxed{x+2}", false, wrapped);
+            reference.verify(wrapped, false, "$x+1$");
+            reference.verify("$\\boxed{x+2}$", false, wrapped);
+            assertThat(reference.verify(wrapped, false, wrapped)).isEqualTo(reference.verify(wrapped, false, wrapped));
+            assertThat((System.nanoTime() - start) / 1e9).as("seconds for six verdicts").isLessThan(60);
+        }
+    }
+
+    static Stream<String> hostileKinds() {
+        return Stream.of(
+                // opening part # closing part: nested
+                "{#}", "(#)", "[#)", "\\{1,#\\}", "(1,#)", "\\left(#\\right)", "\\frac{1}{#}", "\\frac{#}{3}", "\\sqrt{1+#}", "\\sqrt[3]{#}", "x^{#}", "x_{#}", "\\text{#}",
+                "\\boxed{#}", "\\sin(#)", "\\log_{#}2", "f(#,1)", "x(#)", "|#|", "\\lfloor #\\rfloor", "(#)!", "(1+#)^2", "\\binom{#}{2}", "\\begin{pmatrix}#\\end{pmatrix}",
+                "-(#)", "\\max(1,#)", "\\sum_{k=1}^{9}(#)", "(\\pm #)", "x=(#)", "(x\\cup#)",
+                // repeated
+                "\\log_2 8", "$\\quad$ ", "\\(x\\) and ", "final answer is ? ", "final answer is 5 ", "answer: x=", "answer is is is ", "12 ", "1 000 ", "1,234,", "1.5%", "$5 ", "1+1x ", "((((1)))) ",
+                "1^", "10^10^", "9!^", "5!+", "3!)!", "5000!/4999!*", "\\binom{9999}{4999}+", "(1/3^{9000})*", "(-1)^{\\pi}+", "i^i*", "\\sin x^", "\\pi^", "e^{", "x_{1}", "\\frac12", "\\tfrac12 ",
+                "\\sqrt2", "sqrt(2)+", "0.\\overline{3}", "90^\\circ ", "a=b=", "1<", "(1,2)\\cup", "[1,2],", "\\pm1,", "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "1&", "\\\\", "(n)_{k}", ")_{",
+                "\\int_0^1 x dx+", "\\lim_{x\\to0} x+", "\\prod_{k=1}^{99} k*", "\\gcd(1,2)+", "f(x)=", "f'(x)", "1\\frac12+", "2 million ", "5cm^2 ", "\\text{ cm}", "\\text{and}", "and ", ";", " .5", "{,}",
+                "\\ldots,", "\\left[\\begin{matrix}", "\\operatorname{", "\\vec{a}", "\\mathbb{R}\\cup", "\u0130", "\uD835\uDFDD", "\u0663", "\uD800", "\u202E5", "\0", "\u221A2", "\u22121",
+                "The 12 cats and 7 dogs have 19 legs. ", "It was 1984, so 3 + 4 = 7; then x = 5. ", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ");
     }
 
     @Test
