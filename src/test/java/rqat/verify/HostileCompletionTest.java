@@ -93,26 +93,24 @@ class HostileCompletionTest {
         }
     }
 
-    /// A sample of every piece of notation, repeated or nested up to a million characters, as completion and as gold answer. What bounds the
-    /// work is a count of steps; the time here is a hundred times what such a verdict takes, and only shows that nothing escapes the count.
+    /// Every piece of notation, repeated or nested up to a million characters, as completion and as gold answer. What bounds the work is a
+    /// count of steps; the time here is hundreds of times what such verdicts take, and only shows that nothing escapes the count.
     @ParameterizedTest
     @MethodSource("hostileKinds")
     void noKindOfInputEscapesTheBudget(String kind) {
         var reference = ReferenceVerifier.forReasoning();
-        int[] lengths = {3_900, 9_900, 1_000_000};
-        for (int i = 0; i < lengths.length; i++) {
-            String text = kind.contains("#")
-                    ? kind.substring(0, kind.indexOf('#')).repeat(lengths[i] / kind.length()) + "2" + kind.substring(kind.indexOf('#') + 1).repeat(lengths[i] / kind.length())
-                    : kind.repeat(lengths[i] / kind.length());
-            String wrapped = List.of("\\boxed{" + text + "}", "$" + text + "$", text).get((i + kind.length()) % 3);
-            long start = System.nanoTime();
-            verifier.verify(wrapped, false, "x+1");
-            verifier.verify("\\boxed{x+2}", false, wrapped);
-            reference.verify(wrapped, false, "$x+1$");
-            reference.verify("$\\boxed{x+2}$", false, wrapped);
-            assertThat(reference.verify(wrapped, false, wrapped)).isEqualTo(reference.verify(wrapped, false, wrapped));
-            assertThat((System.nanoTime() - start) / 1e9).as("seconds for six verdicts").isLessThan(60);
-        }
+        int draw = Math.floorMod(kind.hashCode(), 9);
+        int count = new int[] {3_900, 9_900, 1_000_000}[draw % 3] / kind.length();
+        int middle = kind.indexOf('#');
+        String text = middle < 0 ? kind.repeat(count) : kind.substring(0, middle).repeat(count) + "2" + kind.substring(middle + 1).repeat(count);
+        String wrapped = List.of("\\boxed{" + text + "}", "$" + text + "$", text).get(draw / 3);
+        long start = System.nanoTime();
+        verifier.verify(wrapped, false, "x+1");
+        verifier.verify("\\boxed{x+2}", false, wrapped);
+        reference.verify(wrapped, false, "$x+1$");
+        reference.verify("$\\boxed{x+2}$", false, wrapped);
+        reference.verify(wrapped, true, wrapped);
+        assertThat((System.nanoTime() - start) / 1e9).as("seconds for five verdicts").isLessThan(60);
     }
 
     static Stream<String> hostileKinds() {
