@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -48,6 +49,7 @@ class ReinforceTest {
 
     /// Weights alone, and activations, keys and values with transforms that are trained too.
     @ParameterizedTest
+    @Tag("slow")
     @EnumSource(value = Chain.Step.class, names = {"RTN", "FLATQUANT"})
     void interruptedAndResumedEndsWithTheSameBytes(Chain.Step method) throws Exception {
         Path model = quantised(method);
