@@ -7,13 +7,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
-import rqat.model.Attention;
 import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.Sites;
@@ -26,8 +24,7 @@ import rqat.tensor.Tensors;
 /// block on full-precision inputs; weights stay. Errors of earlier blocks are not seen (methods note 7.5).
 ///
 /// The loss is the mean squared error over its own constant value, so its gradient is that of the logarithm and blocks of all sizes take the
-/// same learning rate. AdamW, cosine to a thousandth of the peak, batches in fixed order. The windows of a batch lie one after another in
-/// one row and only attention tells them apart, so nothing is padded. Weights are transformed in float32 here ([FlatQuant#unrounded] uses float64).
+/// same learning rate. AdamW, cosine to a thousandth of the peak, batches in fixed order, nothing padded ([PackedBatch]). Weights are transformed in float32 here ([FlatQuant#unrounded] uses float64).
 ///
 /// @param flat    the format
 /// @param latents of the full-precision model, float32
@@ -36,23 +33,6 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
     private static final double BETA2 = 0.999;
     private static final double EPSILON = 1e-8;
     private static final double FLOOR = 1e-3;
-
-    /// Windows that go through a block together.
-    ///
-    /// @param states  `[1, N, hidden]`, float32, the inputs of the current block
-    /// @param lengths of the windows, N together
-    record Batch(Tensor states, int[] lengths) implements AutoCloseable {
-        /// Output of a decoder's block for `states`.
-        Tensor through(Decoder decoder, int layer) {
-            Tensor positions = Tensors.of(Arrays.stream(lengths).flatMap(length -> IntStream.range(0, length)).toArray(), 1, states.size(1));
-            return decoder.block(layer, states, decoder.rotation(positions), Attention.packed(lengths));
-        }
-
-        @Override
-        public void close() {
-            states.close();
-        }
-    }
 
     /// What the calibration of a block did.
     ///
@@ -67,7 +47,7 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
     /// @throws Failure USAGE as [Calibration#run]; GATE when a loss is not finite; INTERRUPTED
     void run(Map<String, Tensor> parameters, int[][] windows, Quantiser.Listener listener) {
         Calibration.check(flat.config(), windows);
-        List<Batch> batches = new ArrayList<>();
+        List<PackedBatch> batches = new ArrayList<>();
         try {
             Grad.off(() -> {
                 for (int from = 0; from < windows.length; from += flat.method().batch()) {
@@ -84,33 +64,29 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
                     }
                     for (int i = 0; i < outputs.size(); i++) {
                         int index = i;
-                        Grad.off(() -> Scope.run(() -> batches.get(index).states.copy_(outputs.get(index))));
+                        Grad.off(() -> Scope.run(() -> batches.get(index).states().copy_(outputs.get(index))));
                     }
                 } finally {
                     outputs.forEach(Tensor::close);
                 }
             }
         } finally {
-            batches.forEach(Batch::close);
+            batches.forEach(PackedBatch::close);
         }
     }
 
     /// Embeds windows.
-    Batch batch(int[][] windows) {
-        int[] ids = Arrays.stream(windows).flatMapToInt(Arrays::stream).toArray();
-        Decoder decoder = new Decoder(flat.config(), new Weights(new LinkedHashMap<>(latents)));
-        return new Batch(
-                Scope.own(() -> decoder.embed(Tensors.of(ids, 1, ids.length)).clone()),
-                Arrays.stream(windows).mapToInt(window -> window.length).toArray());
+    PackedBatch batch(int[][] windows) {
+        return PackedBatch.embed(flat.config(), new Weights(new LinkedHashMap<>(latents)), windows);
     }
 
     /// Full-precision outputs of a block, which the caller closes; sets the block's first channel scales.
-    List<Tensor> outputs(int layer, Map<String, Tensor> parameters, List<Batch> batches) {
+    List<Tensor> outputs(int layer, Map<String, Tensor> parameters, List<PackedBatch> batches) {
         List<Tensor> outputs = new ArrayList<>();
         Map<Site, Tensor> largest = new EnumMap<>(Site.class);
         try {
             Grad.off(() -> {
-                for (Batch batch : batches) {
+                for (PackedBatch batch : batches) {
                     var decoder = new Decoder(flat.config(), new Weights(new LinkedHashMap<>(latents)), new Observer(largest));
                     outputs.add(Scope.own(() -> batch.through(decoder, layer)));
                 }
@@ -154,7 +130,7 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
     /// Output `[1, N, hidden]` of a block with weights and activations rounded; differentiable.
     ///
     /// @param parameters of at least this block
-    Tensor output(int layer, Map<String, Tensor> parameters, Batch batch) {
+    Tensor output(int layer, Map<String, Tensor> parameters, PackedBatch batch) {
         return Scope.keep(() -> {
             var tensors = new LinkedHashMap<>(latents);
             tensors.putAll(parameters);
@@ -167,11 +143,11 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
     }
 
     /// Mean squared error of a block's output, with a graph where gradients are recorded.
-    Tensor error(int layer, Map<String, Tensor> parameters, Batch batch, Tensor output) {
+    Tensor error(int layer, Map<String, Tensor> parameters, PackedBatch batch, Tensor output) {
         return Scope.keep(() -> output(layer, parameters, batch).sub(output).square().mean());
     }
 
-    private double meanError(int layer, Map<String, Tensor> parameters, List<Batch> batches, List<Tensor> outputs) {
+    private double meanError(int layer, Map<String, Tensor> parameters, List<PackedBatch> batches, List<Tensor> outputs) {
         double sum = 0;
         for (int i = 0; i < batches.size(); i++) {
             int index = i;
@@ -182,7 +158,7 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
 
     /// Learns the parameters of one block, in place.
     Result learn(
-            int layer, Map<String, Tensor> parameters, List<Batch> batches, List<Tensor> outputs, Calibration.Listener listener) {
+            int layer, Map<String, Tensor> parameters, List<PackedBatch> batches, List<Tensor> outputs, Calibration.Listener listener) {
         String prefix = "model.layers." + layer + ".";
         Map<Boolean, Map<String, Tensor>> ofBlock = parameters.entrySet().stream()
                 .filter(entry -> entry.getKey().startsWith(prefix))
@@ -210,10 +186,8 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
                 }
                 losses.add(loss);
                 listener.passed(layer, (int) step + 1, (int) steps);
-                double cosine = 0.5 * (1 + StrictMath.cos(Math.PI * step / steps));
-                double floor = FLOOR * flat.method().learningRate();
-                transforms.step(step + 1, cosine, floor, flat.method().weightDecay());
-                clips.step(step + 1, cosine, floor, flat.method().weightDecay());
+                transforms.step(step, steps, flat.method());
+                clips.step(step, steps, flat.method());
             }
             double after = meanError(layer, leaves, batches, outputs);
             double size = outputs.stream()
@@ -227,10 +201,10 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
 
     /// Parameters that share a learning rate, one after another in one vector, and so are their gradients and moments: a step takes a handful
     /// of operations however many parameters there are. AdamW (Loshchilov and Hutter 2019), decay on everything.
-    private static final class Learned implements AutoCloseable {
+    static final class Learned implements AutoCloseable {
         private final double peak;
         private final Tensor values, gradients, first, second;
-        private final Map<String, Tensor> leaves = new LinkedHashMap<>();
+        final Map<String, Tensor> leaves = new LinkedHashMap<>();
 
         /// Copies of `parameters`; the leaves are views of the vectors.
         Learned(Map<String, Tensor> parameters, double peak) {
@@ -251,14 +225,17 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
             }
         }
 
-        void step(long count, double cosine, double floor, double weightDecay) {
+        /// One of `steps` updates, from 0 on; clears the gradients.
+        void step(long step, long steps, Method.FlatQuant method) {
             Grad.off(() -> Scope.run(() -> {
-                double learningRate = floor + (peak - floor) * cosine;
+                long count = step + 1;
+                double floor = FLOOR * method.learningRate();
+                double learningRate = floor + (peak - floor) * 0.5 * (1 + StrictMath.cos(Math.PI * step / steps));
                 double secondCorrection = Math.sqrt(1 - StrictMath.pow(BETA2, count));
                 double rate = learningRate * secondCorrection / (1 - StrictMath.pow(BETA1, count));
                 first.lerp_(gradients, new Scalar(1 - BETA1));
                 second.mul_(new Scalar(BETA2)).addcmul_(gradients, gradients, new Scalar(1 - BETA2));
-                values.mul_(new Scalar(1 - learningRate * weightDecay));
+                values.mul_(new Scalar(1 - learningRate * method.weightDecay()));
                 values.addcdiv_(first, second.sqrt().add_(new Scalar(EPSILON * secondCorrection)), new Scalar(-rate));
                 gradients.zero_();
             }));

@@ -90,10 +90,10 @@ class FlatQuantFixtureTest {
     }
 
     /// Inputs `[B, T, hidden]` as calibration takes them.
-    private static FlatQuantCalibration.Batch batch(Tensor x) {
+    private static PackedBatch batch(Tensor x) {
         int[] lengths = new int[(int) x.size(0)];
         java.util.Arrays.fill(lengths, (int) x.size(1));
-        return new FlatQuantCalibration.Batch(x.view(1, -1, x.size(2)), lengths);
+        return new PackedBatch(x.view(1, -1, x.size(2)), lengths);
     }
 
     private static QuantisedModel model() {
@@ -230,7 +230,7 @@ class FlatQuantFixtureTest {
                 });
                 parameters.keySet().removeIf(name -> !name.startsWith("model.layers.0."));
                 Tensor ids = fixture.get("calib.input_ids");
-                List<FlatQuantCalibration.Batch> batches = new ArrayList<>();
+                List<PackedBatch> batches = new ArrayList<>();
                 int size = block.flat().method().batch();
                 for (long from = 0; from < ids.size(0); from += size) {
                     int[][] windows = new int[size][];
@@ -253,9 +253,13 @@ class FlatQuantFixtureTest {
                 });
                 ours(fixture, "calib.step1.grad.").forEach((name, expected) -> assertClose(expected, leaves.get(name).grad(), 1e-3, name));
 
-                FlatQuantCalibration.Result result = block.learn(0, parameters, batches, outputs, Calibration.Listener.NONE);
                 var json = QuantFixtures.json("flatquant.json").path("calibration");
-                // The losses before and after the first update are the reference's; that after the second is 0.15 % from it, for a reason not found.
+                double third = afterReferenceGradient(block, parameters, ours(fixture, "calib.step1.grad."), batches, outputs);
+                assertThat(third).isCloseTo(json.path("layer0_loss_every_step").get(2).asDouble(), org.assertj.core.api.Assertions.withinPercentage(0.1));
+
+                FlatQuantCalibration.Result result = block.learn(0, parameters, batches, outputs, Calibration.Listener.NONE);
+                // AdamW makes whole steps of the rounding noise of tiny gradients, which differs between implementations, and the loss is a step
+                // function of the parameters: the third one is 0.15 % off here and exact above.
                 for (int i = 0; i < 3; i++) {
                     double expected = json.path("layer0_loss_every_step").get(i).asDouble();
                     assertThat(result.losses().get(i)).isCloseTo(expected, org.assertj.core.api.Assertions.withinPercentage(i < 2 ? 0.1 : 0.5));
@@ -264,8 +268,35 @@ class FlatQuantFixtureTest {
                 assertThat(result.before()).isCloseTo(start, org.assertj.core.api.Assertions.withinPercentage(0.1));
                 assertThat(result.after()).isCloseTo(reference, org.assertj.core.api.Assertions.withinPercentage(15)).isLessThan(0.9 * start);
                 outputs.forEach(Tensor::close);
-                batches.forEach(FlatQuantCalibration.Batch::close);
+                batches.forEach(PackedBatch::close);
             });
+        }
+    }
+
+    /// The third loss when the first update is made with the reference's gradients and the second with ours.
+    private static double afterReferenceGradient(
+            FlatQuantCalibration block, Map<String, Tensor> parameters, Map<String, Tensor> gradients, List<PackedBatch> batches, List<Tensor> outputs) {
+        Method.FlatQuant method = block.flat().method();
+        var transforms = new LinkedHashMap<>(parameters);
+        transforms.keySet().removeIf(FlatQuant::isClip);
+        var clips = new LinkedHashMap<>(parameters);
+        clips.keySet().removeIf(name -> !FlatQuant.isClip(name));
+        long steps = (long) method.epochs() * batches.size();
+        try (var first = new FlatQuantCalibration.Learned(transforms, method.learningRate());
+                var second = new FlatQuantCalibration.Learned(clips, method.clipLearningRate())) {
+            var leaves = new LinkedHashMap<>(first.leaves);
+            leaves.putAll(second.leaves);
+            Grad.off(() -> leaves.forEach((name, leaf) -> leaf.grad().copy_(gradients.get(name).view(Tensors.shape(leaf)))));
+            first.step(0, steps, method);
+            second.step(0, steps, method);
+            Grad.on(() -> {
+                Tensor error = block.error(0, leaves, batches.get(1), outputs.get(1));
+                error.div(error.detach()).backward();
+                return error;
+            });
+            first.step(1, steps, method);
+            second.step(1, steps, method);
+            return Grad.off(() -> Tensors.item(block.error(0, leaves, batches.get(2 % batches.size()), outputs.get(2 % batches.size()))));
         }
     }
 

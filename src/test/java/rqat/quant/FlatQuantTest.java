@@ -83,7 +83,7 @@ class FlatQuantTest {
             assertThat(result.losses()).hasSize(36);
             assertThat(result.after()).isLessThan(0.9 * result.before());
             outputs.forEach(Tensor::close);
-            batches.forEach(FlatQuantCalibration.Batch::close);
+            batches.forEach(PackedBatch::close);
             parameters.values().forEach(Tensor::close);
         }
     }
