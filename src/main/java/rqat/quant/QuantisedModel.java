@@ -405,7 +405,7 @@ public final class QuantisedModel implements AutoCloseable {
             ActivationSites sites = readSites(description);
             LiveTransforms transforms = null;
             try {
-                readLatents(latents);
+                readAll(folder.resolve(LATENTS), config.tensors(), "is no tensor of the model that config.json describes", latents);
                 transforms = description.method() instanceof Method.FlatQuant method ? readTransforms(method, latents) : null;
                 if (transforms != null) sites = checkSites(sites, transforms);
                 readGrids(description, latents, transforms, grids);
@@ -431,19 +431,10 @@ public final class QuantisedModel implements AutoCloseable {
         }
 
         private LiveTransforms readTransforms(Method.FlatQuant method, Map<String, Tensor> latents) {
-            Path path = folder.resolve(TRANSFORMS);
             var flat = new FlatQuant(config, method);
             var parameters = new LinkedHashMap<String, Tensor>();
-            try (SafetensorsFile file = SafetensorsFile.open(path)) {
-                SequencedMap<String, long[]> shapes = flat.shapes();
-                for (String name : file.tensors().keySet()) {
-                    if (!shapes.containsKey(name)) throw inconsistent(path, name, "is no parameter of this model");
-                }
-                shapes.forEach((name, shape) -> {
-                    Tensor parameter = Scope.own(() -> read(file, name, DataType.F32, shape));
-                    parameters.put(name, parameter);
-                    if (!finite(parameter)) throw inconsistent(path, name, "holds NaN or infinite values");
-                });
+            try {
+                readAll(folder.resolve(TRANSFORMS), flat.shapes(), "is no parameter of this model", parameters);
                 return new LiveTransforms(flat, latents, parameters);
             } catch (RuntimeException e) {
                 parameters.values().forEach(Tensor::close);
@@ -485,11 +476,7 @@ public final class QuantisedModel implements AutoCloseable {
             try {
                 if (Files.exists(path)) {
                     try (SafetensorsFile file = SafetensorsFile.open(path)) {
-                        file.tensors().forEach((name, stored) -> {
-                            Tensor tensor = Scope.own(() -> read(file, name, DataType.F32, stored.shape()));
-                            tensors.put(name, tensor);
-                            if (!finite(tensor)) throw inconsistent(path, name, "holds NaN or infinite values");
-                        });
+                        file.tensors().forEach((name, stored) -> tensors.put(name, readFinite(file, name, stored.shape())));
                     }
                 }
                 return new ActivationSites(config, description.activations(), tensors);
@@ -541,19 +528,24 @@ public final class QuantisedModel implements AutoCloseable {
             return maps;
         }
 
-        private void readLatents(SequencedMap<String, Tensor> latents) {
-            Path path = folder.resolve(LATENTS);
+        /// Adds to `tensors` everything that a file of float32 tensors must hold, with these shapes and nothing else.
+        ///
+        /// @param foreign what is wrong with a tensor of another name
+        private void readAll(Path path, SequencedMap<String, long[]> shapes, String foreign, Map<String, Tensor> tensors) {
             try (SafetensorsFile file = SafetensorsFile.open(path)) {
-                SequencedMap<String, long[]> shapes = config.tensors();
                 for (String name : file.tensors().keySet()) {
-                    if (!shapes.containsKey(name)) throw inconsistent(path, name, "is no tensor of the model that config.json describes");
+                    if (!shapes.containsKey(name)) throw inconsistent(path, name, foreign);
                 }
-                shapes.forEach((name, shape) -> {
-                    Tensor latent = Scope.own(() -> read(file, name, DataType.F32, shape));
-                    latents.put(name, latent);
-                    if (!finite(latent)) throw inconsistent(path, name, "holds NaN or infinite values");
-                });
+                shapes.forEach((name, shape) -> tensors.put(name, readFinite(file, name, shape)));
             }
+        }
+
+        /// A float32 tensor, which the caller closes.
+        private Tensor readFinite(SafetensorsFile file, String name, long[] shape) {
+            Tensor tensor = Scope.own(() -> read(file, name, DataType.F32, shape));
+            if (finite(tensor)) return tensor;
+            tensor.close();
+            throw inconsistent(file.path(), name, "holds NaN or infinite values");
         }
 
         private static boolean finite(Tensor tensor) {
