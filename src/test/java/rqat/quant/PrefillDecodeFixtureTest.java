@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
@@ -31,6 +32,21 @@ class PrefillDecodeFixtureTest {
     private static final int NEW_TOKENS = 24;
     private static final float TOLERANCE = 1e-4f;
 
+    private static final Map<String, UnaryOperator<QuantisedModel>> VARIANTS = Map.of(
+            "random transforms, 1 shard", full -> QuantisedActivations.of(full, 1, 17),
+            "random transforms, 2 shards", full -> QuantisedActivations.of(full, 2, 17),
+            "quarot", full -> quantised(full, Method.QuaRot.paper(4, 1)),
+            "flatquant", full -> quantised(full, flatQuant(Method.FlatQuant.paper(4, 1))));
+
+    private static Method flatQuant(Method.FlatQuant paper) {
+        return new Method.FlatQuant(
+                paper.grid(), paper.inputs(), paper.cache(), paper.shards(), 1, 4, paper.learningRate(), paper.clipLearningRate(), paper.weightDecay());
+    }
+
+    private static QuantisedModel quantised(QuantisedModel full, Method method) {
+        return Quantiser.quantise(full, method, TinyModel.windows(full.config(), 8, 3), _ -> {});
+    }
+
     @TempDir
     Path directory;
 
@@ -40,15 +56,15 @@ class PrefillDecodeFixtureTest {
             List<Path> models = paths.filter(path -> Files.exists(path.resolve("config.json"))).sorted().toList();
             assertThat(models).isNotEmpty();
             return models.stream()
-                    .flatMap(path -> Stream.of(1, 2).map(shards -> DynamicTest.dynamicTest(
-                            path.getFileName() + ", shards " + shards, () -> check(path, shards))));
+                    .flatMap(path -> VARIANTS.entrySet().stream().map(variant -> DynamicTest.dynamicTest(
+                            path.getFileName() + ", " + variant.getKey(), () -> check(path, variant.getKey(), variant.getValue()))));
         }
     }
 
-    private void check(Path source, int shards) {
-        Path saved = directory.resolve(source.getFileName() + "-" + shards);
+    private void check(Path source, String variant, UnaryOperator<QuantisedModel> quantise) {
+        Path saved = directory.resolve(source.getFileName() + "-" + variant);
         try (QuantisedModel full = QuantisedModel.load(source);
-                QuantisedModel model = QuantisedActivations.of(full, shards, 17)) {
+                QuantisedModel model = quantise.apply(full)) {
             model.save(saved, source, Map.of());
         }
         try (LoadedModel model = LoadedModel.open(saved)) {
