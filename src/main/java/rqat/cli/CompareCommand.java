@@ -10,7 +10,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
-import rqat.report.Comparison;
+import rqat.report.RunComparison;
 import rqat.report.Results;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -33,8 +33,8 @@ final class CompareCommand implements Callable<Integer> {
     public Integer call() {
         Results first = results(runs.get(0));
         Results second = results(runs.get(1));
-        Output.print(spec, json ? JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(Comparison.of(first, second))
-                : Comparison.text(first, second));
+        Output.print(spec, json ? JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(RunComparison.of(first, second))
+                : RunComparison.text(first, second));
         return 0;
     }
 

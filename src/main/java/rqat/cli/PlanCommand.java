@@ -16,7 +16,6 @@ import rqat.recipe.Machine;
 import rqat.recipe.Plan;
 import rqat.recipe.Plan.Part;
 import rqat.recipe.Plan.Stage;
-import rqat.recipe.RunSettings;
 import tools.jackson.databind.json.JsonMapper;
 
 /// `rqat plan`.
@@ -25,9 +24,6 @@ import tools.jackson.databind.json.JsonMapper;
         description = "What a recipe will take, before anything is allocated: memory of every stage, disk, time; and what to change.",
         mixinStandardHelpOptions = true)
 final class PlanCommand implements Callable<Integer> {
-    /// The share of the peak of matrix products that whole stages reach; small models reach less.
-    private static final double EFFICIENCY = 0.5;
-
     @Spec
     private CommandSpec spec;
 
@@ -42,20 +38,18 @@ final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        RunSettings settings = RunSettings.load(recipe, sets).value();
         Plan plan = Plan.of(recipe, sets, Models::directory);
-        double seconds = plan.operations() / (EFFICIENCY * 1e9 * Machine.products(settings.compute(), settings.threads() * settings.jobs()));
         long available = Machine.memoryAvailable();
-        Output.print(spec, json ? json(plan, seconds, available) : text(plan, seconds, available));
+        Output.print(spec, json ? json(plan, available) : text(plan, available));
         return 0;
     }
 
-    private static String json(Plan plan, double seconds, long available) {
+    private static String json(Plan plan, long available) {
         var fields = new LinkedHashMap<String, Object>();
         fields.put("bytes", plan.bytes());
         fields.put("available_bytes", available);
         fields.put("disk_bytes", plan.disk());
-        fields.put("seconds", Math.round(seconds));
+        fields.put("seconds", Math.round(plan.seconds()));
         fields.put("binding_stage", plan.largest().name());
         fields.put("binding_part", plan.largest().binding().label());
         var stages = new ArrayList<Map<String, Object>>();
@@ -67,23 +61,29 @@ final class PlanCommand implements Callable<Integer> {
             line.put("bytes", stage.bytes());
             line.put("parts", parts);
             line.put("disk_bytes", stage.disk());
-            line.put("operations", stage.operations());
+            line.put("checkpoint_bytes", stage.checkpoints());
+            line.put("seconds", Math.round(stage.seconds()));
             stages.add(line);
         }
         fields.put("stages", stages);
         return JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(fields);
     }
 
-    private static String text(Plan plan, double seconds, long available) {
+    private static String text(Plan plan, long available) {
         var text = new StringBuilder();
         for (Stage stage : plan.stages()) {
-            text.append("%-24s %10s   disk %s%n".formatted(stage.name(), size(stage.bytes()), size(stage.disk())));
+            text.append("%-24s %10s   disk %s%s   about %s%n".formatted(
+                    stage.name(),
+                    size(stage.bytes()),
+                    size(stage.disk()),
+                    stage.checkpoints() == 0 ? "" : " and %s of checkpoints until it has finished".formatted(size(stage.checkpoints())),
+                    duration(stage.seconds())));
             stage.memory().forEach((part, bytes) -> text.append("    %-30s %10s%n".formatted(part.label(), size(bytes))));
         }
         Stage largest = plan.largest();
         Part binding = largest.binding();
         text.append("%nall together: %s of memory at the peak (%d side by side; %s are available), %s of disk, about %s%n"
-                .formatted(size(plan.bytes()), Math.min(plan.jobs(), plan.stages().size()), size(available), size(plan.disk()), duration(seconds)));
+                .formatted(size(plan.bytes()), Math.min(plan.jobs(), plan.stages().size()), size(available), size(plan.disk()), duration(plan.seconds())));
         text.append("most goes to the %s of `%s` (%s): %s%n".formatted(binding.label(), largest.name(), size(largest.memory().get(binding)), binding.advice()));
         if (plan.bytes() > available) {
             text.append("this does NOT fit: %s are missing%s%n".formatted(

@@ -1,13 +1,11 @@
 package rqat.cli;
 
-import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
-import rqat.recipe.RunSettings;
 import rqat.recipe.Score;
 import rqat.recipe.Study;
 import rqat.run.Progress;
@@ -30,10 +28,9 @@ final class StudyCommand implements Callable<Integer> {
         var progress = Progress.Display.ofStandardError();
         long start = System.nanoTime();
         Study.Outcome outcome = Interruption.stopping(() -> Study.run(Rqat.typed(spec), options.recipe(), options.sets(), Models::directory, progress));
-        Path output = Path.of(RunSettings.load(options.recipe(), options.sets()).value().output());
-        Output.print(spec, options.json() ? Score.readText(output.resolve("results.json")) : outcome.document().text());
+        Output.print(spec, options.json() ? Score.readText(outcome.output().resolve("results.json")) : outcome.document().text());
         long seconds = Math.round((System.nanoTime() - start) * 1e-9);
-        progress.print("rqat: this call took %d:%02d minutes; report in %s".formatted(seconds / 60, seconds % 60, output.resolve("report.html")));
+        progress.print("rqat: this call took %d:%02d minutes; report in %s".formatted(seconds / 60, seconds % 60, outcome.output().resolve("report.html")));
         if (outcome.stopped().isEmpty()) return 0;
         progress.print("rqat: a gate stopped %s; the other rows are complete".formatted(String.join(", ", outcome.stopped())));
         return Failure.Kind.GATE.exitCode();

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.function.Consumer;
 import rqat.Failure;
 
 /// A tensor in host memory: row-major, little-endian, without gaps. `data` may be heap memory, native memory or part of a mapped file,
@@ -33,8 +34,8 @@ public record HostTensor(DataType type, long[] shape, MemorySegment data) implem
     }
 
     @Override
-    public HostTensor load() {
-        return this;
+    public void lend(Consumer<HostTensor> reader) {
+        reader.accept(this);
     }
 
     /// How many elements; 1 for a scalar (shape `[]`).

@@ -3,6 +3,7 @@ package rqat.io;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -157,7 +158,14 @@ public final class SafetensorsWriter {
     }
 
     private static void writeTensor(OutputStream out, String name, TensorSource source) throws IOException {
-        HostTensor tensor = source.load();
+        try {
+            source.lend(tensor -> writeTensor(out, name, source, tensor));
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
+    }
+
+    private static void writeTensor(OutputStream out, String name, TensorSource source, HostTensor tensor) {
         if (tensor.type() != source.type() || !Arrays.equals(tensor.shape(), source.shape())) {
             throw new IllegalStateException("%s was announced as %s %s but produced as %s"
                     .formatted(name, source.type(), HostTensor.describe(source.shape()), tensor));
@@ -167,7 +175,11 @@ public final class SafetensorsWriter {
         for (long position = 0; position < data.byteSize(); position += chunk.length) {
             int length = (int) Math.min(chunk.length, data.byteSize() - position);
             MemorySegment.copy(data, ValueLayout.JAVA_BYTE, position, chunk, 0, length);
-            out.write(chunk, 0, length);
+            try {
+                out.write(chunk, 0, length);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
         }
     }
 

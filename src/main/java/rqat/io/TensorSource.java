@@ -1,5 +1,6 @@
 package rqat.io;
 
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /// A tensor that is about to be written: its type and shape are known at once, its bytes only when asked for, so that a checkpoint
@@ -12,8 +13,8 @@ public sealed interface TensorSource permits HostTensor, TensorSource.Produced {
     /// The extents, outermost first.
     long[] shape();
 
-    /// The bytes; may be produced on this call.
-    HostTensor load();
+    /// Lends `reader` the bytes, which may be produced on this call and be gone when it returns.
+    void lend(Consumer<HostTensor> reader);
 
     /// Bytes of the whole tensor.
     default long byteSize() {
@@ -22,15 +23,19 @@ public sealed interface TensorSource permits HostTensor, TensorSource.Produced {
 
     /// A tensor whose bytes are produced when it is written; what `producer` returns must have this type and shape.
     static TensorSource of(DataType type, long[] shape, Supplier<HostTensor> producer) {
-        return new Produced(type, shape.clone(), producer);
+        return lent(type, shape, reader -> reader.accept(producer.get()));
     }
 
+    /// A tensor whose bytes exist only while they are read; what `lender` hands to the reader must have this type and shape.
+    static TensorSource lent(DataType type, long[] shape, Consumer<Consumer<HostTensor>> lender) {
+        return new Produced(type, shape.clone(), lender);
+    }
 
     /// Bytes on demand.
-    record Produced(DataType type, long[] shape, Supplier<HostTensor> producer) implements TensorSource {
+    record Produced(DataType type, long[] shape, Consumer<Consumer<HostTensor>> lender) implements TensorSource {
         @Override
-        public HostTensor load() {
-            return producer.get();
+        public void lend(Consumer<HostTensor> reader) {
+            lender.accept(reader);
         }
     }
 }

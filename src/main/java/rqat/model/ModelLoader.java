@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
@@ -68,7 +69,7 @@ public final class ModelLoader {
                     .formatted(directory, name, source.type()));
         }
         Tensor weight = HostTensors.own(source, type);
-        double sum = Scope.get(() -> Tensors.item(weight.to(ScalarType.Float).mul(new org.bytedeco.pytorch.Scalar(0.0)).sum()));
+        double sum = Scope.get(() -> Tensors.item(weight.mul(new Scalar(0.0)).sum()));
         if (sum != 0) { // 0 x infinity and 0 x NaN are NaN, and NaN differs from 0
             weight.close();
             throw Failure.badFile(("%s: tensor `%s` holds values that are not finite (NaN or infinity). The checkpoint is damaged;"

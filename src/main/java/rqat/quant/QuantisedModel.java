@@ -364,8 +364,10 @@ public final class QuantisedModel implements AutoCloseable {
     }
 
     private static TensorSource produced(ScalarType type, long[] shape, java.util.function.Supplier<Tensor> values) {
-        return TensorSource.of(
-                HostTensors.dataType(type), shape, () -> Grad.off(() -> Scope.get(() -> HostTensors.toHost(values.get().to(type)))));
+        return TensorSource.lent(
+                HostTensors.dataType(type),
+                shape,
+                reader -> Grad.off(() -> Scope.run(() -> reader.accept(HostTensors.view(values.get().to(type).contiguous())))));
     }
 
     /// Reads a model directory, quantised or not.

@@ -103,9 +103,24 @@ public record Machine(
         return Speed.products(compute, Math.min(threads, Runtime.getRuntime().availableProcessors()));
     }
 
+    /// As [#products] in float64, in which GPTQ solves.
+    public static double float64Products(int threads) {
+        return Speed.float64Products(Math.min(threads, Runtime.getRuntime().availableProcessors()));
+    }
+
     /// Bytes of memory.
     public static long memoryTotal() {
         return memInfo("MemTotal");
+    }
+
+    /// Bytes of memory that this process has at present (Linux; 0 elsewhere).
+    public static long resident() {
+        return bytes("/proc/self/status", "VmRSS");
+    }
+
+    /// Bytes of memory that this process had at its peak, since its start or since the peak was reset (Linux; 0 elsewhere).
+    public static long residentPeak() {
+        return bytes("/proc/self/status", "VmHWM");
     }
 
     /// Bytes that are free or can be made free.
@@ -143,7 +158,11 @@ public record Machine(
     }
 
     private static long memInfo(String key) {
-        return line("/proc/meminfo", key).map(value -> Long.parseLong(value.split(" ")[0]) * 1024).orElse(0L);
+        return bytes("/proc/meminfo", key);
+    }
+
+    private static long bytes(String file, String key) {
+        return line(file, key).map(value -> Long.parseLong(value.split(" ")[0]) * 1024).orElse(0L);
     }
 
     private static Optional<String> line(String file, String key) {

@@ -20,6 +20,10 @@ record MemoryModel(ModelConfig config, int width, int group) {
     /// Scores of at most this many pairs of tokens are stored (`rqat.model.Attention`).
     private static final long STORED_SCORES = 1 << 18;
     private static final int CACHE_GRANULE = 64;
+    /// The C library maps larger blocks, and gives them back when they are freed.
+    private static final long STORED_BLOCK = 32 << 20;
+    /// Measured: 80 candidates, about 50 for each.
+    private static final long SEARCH = 4000;
     /// Of a decoder pass that fills the cache (`rqat.generate.LocalGenerator`).
     private static final int PREFILL_TOKENS = 2048;
 
@@ -83,7 +87,11 @@ record MemoryModel(ModelConfig config, int width, int group) {
     /// Per token, in values, without gradients.
     private long attention(long length) {
         long a = queryWidth();
-        if (length * length > STORED_SCORES) return a + 2 * (config.heads() == config.keyValueHeads() ? 0 : a);
+        if (length * length > STORED_SCORES) {
+            long values = a + 2 * (config.heads() == config.keyValueHeads() ? 0 : a);
+            // The fused kernel computes in float32, so all its inputs and its result exist in both.
+            return width == FLOAT ? values : FLOAT / width * values + a + FLOAT / width * (a + 2 * keyWidth());
+        }
         return 3 * a + 2 * keyWidth() + 3L * config.heads() * length;
     }
 
@@ -100,7 +108,7 @@ record MemoryModel(ModelConfig config, int width, int group) {
         boolean stored = length * length <= STORED_SCORES;
         long values = 2 * (h + h) // inputs of both norms and of the maps after them
                 + (config.queryKeyNorm() ? 2 * (a + k) : 0)
-                + (stored ? a + 2 * k + (long) config.heads() * length : 4 * a)
+                + (stored ? a + 2 * k + (long) config.heads() * length : FLOAT / width * 4 * a)
                 + a
                 + 4L * config.intermediateSize();
         long wide = 2 * h * FLOAT * (width == FLOAT ? 1 : 2);
@@ -125,7 +133,17 @@ record MemoryModel(ModelConfig config, int width, int group) {
         long chunk = Math.min(rows, ChunkedHead.chunkFor(config.vocabularySize()));
         long narrow = width == FLOAT ? 0 : width;
         return chunk * config.vocabularySize() * (arrays * (long) FLOAT + narrow) + 3 * rows * config.hiddenSize() * width
-                + (width == FLOAT ? 0 : (long) config.vocabularySize() * config.hiddenSize() * width);
+                + (width == FLOAT ? 0 : (long) Math.min(ChunkedHead.GRADIENT_ROWS, config.vocabularySize()) * config.hiddenSize() * (width + FLOAT));
+    }
+
+    /// What taking the embedding back makes: a gradient of all its rows, and a copy in float32 to add it.
+    long embeddingGradient() {
+        return (long) config.vocabularySize() * config.hiddenSize() * (width == FLOAT ? FLOAT : width + FLOAT);
+    }
+
+    /// Whether the arrays of one chunk of the head are small enough to come from the allocator's own store, which keeps what is freed.
+    boolean keepsLogits(long rows) {
+        return FLOAT * Math.min(rows, ChunkedHead.chunkFor(config.vocabularySize())) * config.vocabularySize() < STORED_BLOCK;
     }
 
     /// Keys and values for `sequences` that grow from `prompt` to `limit` tokens within a budget, while the cache is being enlarged.
@@ -164,6 +182,17 @@ record MemoryModel(ModelConfig config, int width, int group) {
             largest = Math.max(largest, Math.max(factoring, measuring));
         }
         return largest;
+    }
+
+    /// Operations of GPTQ in float64 with calibration text of so many tokens: Hessians, their factors, compensation, errors, and the search for
+    /// ranges, whose passes over memory take as long as [#SEARCH] operations for each weight.
+    double solving(long tokens) {
+        double operations = 0;
+        for (Linear linear : Linear.values()) {
+            double columns = config.inputs(linear);
+            operations += columns * columns * (2.0 * tokens + 4.0 / 3 * columns + 6.0 * config.outputs(linear)) + (double) SEARCH * matrix(linear);
+        }
+        return config.layers() * operations;
     }
 
     /// Inputs of the widest map in float64 and the sum of their products, while calibration text passes through a block.

@@ -27,19 +27,21 @@ import rqat.train.ShuffledBatches;
 /// What a recipe will take, before anything of it is allocated: memory of every stage part by part, disk, arithmetic. From `config.json`, the
 /// settings, and the lengths of the texts that the stages will see; no weight is read.
 ///
-/// Memory is what the operating system counts at the peak (`VmHWM`): the program itself, the Java heap, and what libtorch holds.
+/// Memory is what the operating system counts at the peak (`VmHWM`): the program itself with its Java heap, which is what this process
+/// has when it has read the texts and libtorch has multiplied, and what libtorch then holds.
 ///
 /// @param stages in the order of the recipe, each once
 /// @param jobs   how many run side by side
 /// @param repetitions of everything, with other seeds
 public record Plan(List<Stage> stages, int jobs, int repetitions) {
     private static final long MIB = 1 << 20;
-    /// Java, its classes and libtorch, resident before any tensor.
-    private static final long RESIDENT = 230 * MIB;
+    /// The share of the speed of large matrix products that whole stages reach: measured in distillation of Qwen3-0.6B's shape; smaller
+    /// models reach less.
+    private static final double EFFICIENCY = 0.25;
 
     /// What takes memory.
     public enum Part {
-        /// Of the program and the Java heap.
+        /// As it is now.
         PROGRAM("program and Java heap", "it does not shrink"),
         /// In the dtype of the forward pass.
         WEIGHTS("weights", "compute: bfloat16 halves them"),
@@ -55,8 +57,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         TEACHER("teacher", "compute: bfloat16 halves it"),
         /// Of sampling.
         CACHE("keys and values", "lower kv_cache_gib, batch or max_new_tokens"),
-        /// Of the head.
-        LOGITS("logits", "compute: bfloat16, or shorter micro-batches"),
+        /// Of the head; or the gradient of the embedding, of the same size.
+        LOGITS("logits or the embedding's gradient", "compute: bfloat16, or shorter micro-batches"),
         /// Of blocks.
         ACTIVATIONS("activations", "lower micro_batch, or recompute_blocks: true"),
         /// Of calibration.
@@ -90,8 +92,9 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
     /// @param name       as its directory is called; `evaluate` for all evaluations
     /// @param memory     bytes at the peak, part by part
     /// @param disk       bytes of what it leaves
-    /// @param operations floating-point operations
-    public record Stage(String name, SequencedMap<Part, Long> memory, long disk, double operations) {
+    /// @param checkpoints bytes of what else it has on the disk until it has finished
+    /// @param seconds    about how long it works
+    public record Stage(String name, SequencedMap<Part, Long> memory, long disk, long checkpoints, double seconds) {
         /// Bytes at the peak, the program included.
         public long bytes() {
             return memory.values().stream().mapToLong(Long::longValue).sum();
@@ -110,14 +113,15 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 - largest.stream().skip(1).mapToLong(stage -> stage.memory().get(Part.PROGRAM)).sum();
     }
 
-    /// Bytes of all that the run leaves.
+    /// Bytes on the disk at most: all that the run leaves, and the checkpoints of the stages that have the most.
     public long disk() {
-        return repetitions * stages.stream().mapToLong(Stage::disk).sum();
+        return repetitions * stages.stream().mapToLong(Stage::disk).sum()
+                + stages.stream().map(Stage::checkpoints).sorted(Comparator.reverseOrder()).limit(jobs).mapToLong(Long::longValue).sum();
     }
 
-    /// Floating-point operations of all stages.
-    public double operations() {
-        return repetitions * stages.stream().mapToDouble(Stage::operations).sum();
+    /// About how long everything takes.
+    public double seconds() {
+        return repetitions * stages.stream().mapToDouble(Stage::seconds).sum() / Math.min(jobs, stages.size());
     }
 
     /// The stage that needs the most.
@@ -138,6 +142,9 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
     ///
     /// @param variants the settings of each row; `settings` for all when empty
     static Plan of(RunSettings settings, List<RunSettings> variants, Function<String, Path> models) {
+        var rates = new Rates(
+                EFFICIENCY * 1e9 * Machine.products(settings.compute(), settings.threads()),
+                EFFICIENCY * 1e9 * Machine.float64Products(settings.threads()));
         var stages = new LinkedHashMap<Model, Stage>();
         Stage evaluation = null;
         for (int row = 0; row < settings.rows().size(); row++) {
@@ -149,7 +156,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             }
             int group = chain.isEmpty() ? 0 : ((Quantize.Settings) chain.peek().settings()).method().grid().groupSize();
             int width = own.compute() == Torch.Compute.BFLOAT16 ? 2 : 4;
-            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), directory, checkpointBytes(directory));
+            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), directory, checkpointBytes(directory), rates);
             for (Model.Made made : chain) {
                 if (!stages.containsKey(made)) stages.put(made, planner.stage(made));
             }
@@ -158,6 +165,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         }
         var all = new ArrayList<>(stages.values());
         if (evaluation != null) all.add(evaluation);
+        long program = Machine.resident();
+        for (Stage stage : all) stage.memory().putFirst(Part.PROGRAM, program);
         return new Plan(List.copyOf(all), settings.jobs(), Math.max(1, settings.study().seeds().size()));
     }
 
@@ -171,8 +180,14 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         }
     }
 
+    /// Operations a second.
+    ///
+    /// @param products of forward and backward passes
+    /// @param solving  of GPTQ
+    private record Rates(double products, double solving) {}
+
     /// @param checkpoint bytes of the full-precision model's files
-    private record Planner(RunSettings settings, MemoryModel model, Path directory, long checkpoint) {
+    private record Planner(RunSettings settings, MemoryModel model, Path directory, long checkpoint, Rates rates) {
         private static final int FLOAT = 4;
         /// Tokens of a benchmark's prompt, and problems of a benchmark, about: its files are not read for this.
         private static final int PROMPT = 256;
@@ -204,32 +219,20 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             return new ShuffledBatches(texts.training(problems), batch, settings.seed());
         }
 
-        private SequencedMap<Part, Long> program() {
-            var memory = new LinkedHashMap<Part, Long>();
-            memory.put(Part.PROGRAM, RESIDENT + youngGeneration());
-            return memory;
-        }
-
-        /// Every stage fills the eden space of the heap before its first collection: with the launcher's settings 4/15 of 1/64 of the memory.
-        private static long youngGeneration() {
-            return Machine.memoryTotal() / 64 * 4 / 15;
-        }
-
-        /// A tensor on its way to a file is an array of the Java heap, its predecessor is there until it is in the way, and freed tensors of
-        /// up to 32 MiB each stay with the allocator.
+        /// What passes through memory while a model is saved: a tensor in the compute dtype, or what makes a map of it.
         private long written() {
-            long largest = FLOAT * model.largestTensor();
-            return largest + Math.min(largest, oldGeneration()) + Math.min(largest, 64 * MIB);
+            long rounded = model.width() == FLOAT ? 0 : model.width() * model.largestTensor();
+            return Math.max(rounded, fitting());
         }
 
-        /// Three tenths of what comes and goes: measured, not derived. Larger tensors than the arenas hold are given back.
+        /// What fitting a grid to a map, or projecting it, holds.
+        private long fitting() {
+            return 6L * FLOAT * model.largestMap();
+        }
+
+        /// Three tenths of what comes and goes: measured, not derived. Larger tensors than the allocator's own store holds are given back.
         private static long retained(long working) {
             return Math.min(working * 3 / 10, 1024 * MIB);
-        }
-
-        /// What the heap begins with for arrays that live: the launcher leaves the JVM's default, two thirds of 1/64 of the memory.
-        private static long oldGeneration() {
-            return Machine.memoryTotal() / 64 * 2 / 3;
         }
 
         private long stageDisk() {
@@ -238,28 +241,22 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
 
         private Stage quantisation(String name, Quantize.Settings quantise) {
             long p = model.parameters();
-            var memory = program();
+            var memory = new LinkedHashMap<Part, Long>();
             memory.put(Part.LATENTS, 2 * FLOAT * p); // the source's and its own
             memory.put(Part.GRIDS, model.grids());
-            double operations = 0;
-            long fitting = 6L * FLOAT * model.largestMap();
-            if (!(quantise.method() instanceof Method.RoundToNearest)) {
-                List<int[]> windows = List.of(texts(quantise.data(), quantise.tasks(), quantise.texts()).calibration(quantise.calibration()));
-                long calibrating = windows.stream().mapToLong(ids -> ids.length).sum() * model.config().hiddenSize() * model.width()
-                        + Math.max(passing(windows), model.solver() + fitting);
-                memory.put(Part.WEIGHTS, model.width() * p);
-                if (calibrating + model.width() * p > written()) {
-                    memory.put(Part.CALIBRATION, calibrating);
-                    memory.put(Part.RETAINED, retained(calibrating));
-                } else {
-                    memory.remove(Part.WEIGHTS);
-                    memory.put(Part.FILES, written());
-                }
-                operations = 5 * model.operations(windows);
-            } else {
-                memory.put(Part.FILES, Math.max(written(), fitting));
+            if (quantise.method() instanceof Method.RoundToNearest) {
+                memory.put(Part.FILES, written());
+                return new Stage(name, memory, stageDisk(), 0, 0);
             }
-            return new Stage(name, memory, stageDisk(), operations);
+            List<int[]> windows = List.of(texts(quantise.data(), quantise.tasks(), quantise.texts()).calibration(quantise.calibration()));
+            long calibrating = windows.stream().mapToLong(ids -> ids.length).sum() * model.config().hiddenSize() * model.width()
+                    + Math.max(passing(windows), model.solver() + fitting());
+            memory.put(Part.WEIGHTS, model.width() * p);
+            memory.put(Part.CALIBRATION, calibrating);
+            memory.put(Part.RETAINED, retained(calibrating));
+            double seconds = 5 * model.operations(windows) / rates.products
+                    + model.solving(windows.stream().mapToLong(ids -> ids.length).sum()) / rates.solving;
+            return new Stage(name, memory, stageDisk(), 0, seconds);
         }
 
         /// Windows of one length go through a block together, 4,096 tokens at most.
@@ -279,7 +276,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             var memory = student(optimisation);
             if (teacher) memory.put(Part.TEACHER, model.width() * model.parameters());
             long activations = 0;
-            long logits = 0;
+            long lossTokens = 0;
             double tokens = 0;
             for (long step = 0; step < optimisation.steps(); step++) {
                 List<TokenSequence> sequences = batches.apply(step);
@@ -287,12 +284,12 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                     long padded = (long) part.sequences().size() * part.length();
                     tokens += padded;
                     activations = Math.max(activations, activations(optimisation, padded, part.length()));
-                    logits = Math.max(logits, model.head(part.lossTokens(), logitArrays));
+                    lossTokens = Math.max(lossTokens, part.lossTokens());
                 }
             }
-            step(memory, activations, logits);
+            step(memory, activations, model.head(lossTokens, logitArrays), model.keepsLogits(lossTokens));
             double passes = 3 + (optimisation.recomputeBlocks() ? 1 : 0) + (teacher ? 1 : 0);
-            return new Stage(name, memory, stageDisk() + checkpoints(), passes * tokens * model.operations());
+            return new Stage(name, memory, stageDisk(optimisation), checkpoints(optimisation), passes * tokens * model.operations() / rates.products);
         }
 
         private Stage reinforcement(String name, Reinforce.Settings grpo) {
@@ -311,10 +308,11 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 memory.put(Part.CACHE, model.cache(sequences, prompt, limit, settings.kvCacheGib()));
                 memory.put(Part.ACTIVATIONS, model.sampling(sequences, prompt, limit));
             } else {
-                step(memory, activations, logits);
+                step(memory, activations, logits, model.keepsLogits((long) micro * grpo.maxNewTokens()));
             }
             double sampled = (double) grpo.prompts() * grpo.groupSize() * limit;
-            return new Stage(name, memory, stageDisk() + checkpoints(), grpo.optimisation().steps() * sampled * (distils ? 6 : 5) * model.operations());
+            double operations = grpo.optimisation().steps() * sampled * (distils ? 6 : 5) * model.operations();
+            return new Stage(name, memory, stageDisk(grpo.optimisation()), checkpoints(grpo.optimisation()), operations / rates.products);
         }
 
         /// What lives as long as the student does.
@@ -324,7 +322,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                     .filter(tensor -> optimisation.frozen().contains(tensor.getKey()))
                     .mapToLong(tensor -> java.util.Arrays.stream(tensor.getValue()).reduce(1, (a, b) -> a * b))
                     .sum();
-            var memory = program();
+            var memory = new LinkedHashMap<Part, Long>();
             memory.put(Part.LATENTS, FLOAT * p);
             // In float32 what is not quantised is computed with the latents themselves.
             memory.put(Part.WEIGHTS, model.width() * (model.width() == FLOAT ? model.quantised() : p));
@@ -334,13 +332,14 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             return memory;
         }
 
-        /// The larger of a micro-batch with its loss and of the optimiser's own temporaries.
-        private void step(SequencedMap<Part, Long> memory, long activations, long logits) {
-            long optimiser = FLOAT * Math.max(model.largestTensor(), 5 * model.largestMap());
-            long working = Math.max(activations, optimiser - logits);
-            memory.put(Part.ACTIVATIONS, working);
-            memory.put(Part.LOGITS, logits);
-            memory.put(Part.RETAINED, retained(working + logits));
+        /// A micro-batch, and the largest of what exists beside it at one time or another: its logits, the embedding's gradient, a temporary of
+        /// the optimiser.
+        ///
+        /// @param kept whether the allocator keeps the logits too
+        private void step(SequencedMap<Part, Long> memory, long activations, long logits, boolean kept) {
+            memory.put(Part.ACTIVATIONS, Math.max(activations, 5L * FLOAT * model.largestMap()));
+            memory.put(Part.LOGITS, Math.max(logits, Math.max(model.embeddingGradient(), FLOAT * model.largestTensor())));
+            memory.put(Part.RETAINED, retained(activations + (kept ? logits : 0)));
         }
 
         private long activations(Optimisation optimisation, long tokens, long length) {
@@ -355,9 +354,15 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             return texts.problems(Split.VALIDATION, 200).stream().mapToInt(problem -> problem.prompt().length).max().orElse(1);
         }
 
-        /// Two checkpoints of latents, codes and moments are kept, a third is being written.
-        private long checkpoints() {
-            return 3 * (3 * FLOAT * model.parameters() + model.quantised() + model.grids());
+        /// With the models kept along the way.
+        private long stageDisk(Optimisation optimisation) {
+            return (1 + optimisation.snapshots().count()) * stageDisk();
+        }
+
+        /// Two checkpoints of latents, codes and moments are kept while a third is being written, if there are so many.
+        private long checkpoints(Optimisation optimisation) {
+            int written = Math.ceilDiv(optimisation.steps(), optimisation.checkpointEvery());
+            return Math.min(written, 3) * (3 * FLOAT * model.parameters() + model.quantised() + model.grids());
         }
 
         private Stage evaluation(int rows) {
@@ -368,15 +373,16 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             int prompt = embedded.isEmpty() ? PROMPT : longest(texts(DataSettings.DEFAULT, embedded, Texts.WORKED));
             int limit = Math.min(published ? evaluate.published().tokens() : prompt + evaluate.maxNewTokens(), model.config().maxPositions());
             int problems = !published ? evaluate.problems() : evaluate.published().limit() == 0 ? PROBLEMS : evaluate.published().limit();
-            var memory = program();
+            var memory = new LinkedHashMap<Part, Long>();
             long weights = model.width() * model.parameters();
             int sequences = Math.min(evaluate.batch(), problems * evaluate.seeds().size());
             long cache = tasks.isEmpty() ? 0 : model.cache(sequences, prompt, limit, settings.kvCacheGib());
             long sampling = model.sampling(sequences, prompt, limit);
             long scoring = model.block(4096, prompt);
             memory.put(Part.WEIGHTS, weights);
-            // While it is loaded the file is mapped, and the largest tensor is there three times.
-            long loading = Math.max(checkpoint, weights) + 3L * FLOAT * model.largestTensor();
+            // While it is loaded the file is mapped; a head of its own comes last, when all else is there.
+            long head = model.config().tiedEmbeddings() ? 0 : model.largestTensor() * (checkpoint / model.parameters() + model.width());
+            long loading = checkpoint + head;
             if (loading > Math.max(cache + sampling, scoring)) {
                 memory.put(Part.FILES, loading);
             } else {
@@ -384,7 +390,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 memory.put(Part.ACTIVATIONS, Math.max(sampling, scoring - cache));
             }
             double samples = (double) rows * problems * evaluate.seeds().size() * tasks.size();
-            return new Stage("evaluate", memory, (long) samples * 2000, samples * limit * model.operations());
+            return new Stage("evaluate", memory, (long) samples * 2000, 0, samples * limit * model.operations() / rates.products);
         }
     }
 }

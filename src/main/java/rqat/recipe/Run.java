@@ -39,7 +39,7 @@ public final class Run {
     public static Results run(
             List<String> command, Configuration.Resolved<RunSettings> configuration, Path model, Path output, Progress progress) {
         RunSettings settings = configuration.value();
-        for (Row row : settings.rows()) {
+        for (RecipeRow row : settings.rows()) {
             if (!row.set().isEmpty()) {
                 throw Failure.usage("row `%s` has settings of its own; run this recipe with `rqat study`".formatted(row.name()));
             }
@@ -70,17 +70,17 @@ public final class Run {
                 && Files.exists(output.resolve("report.html"));
     }
 
-    private static Path evaluation(Path output, Row row) {
+    private static Path evaluation(Path output, RecipeRow row) {
         return output.resolve("evaluations").resolve(row.steps().name());
     }
 
     private static Results rows(Pipeline pipeline, RunSettings settings, Path model) {
         // The first of the queue is the chain with most still to come.
-        List<Row> longestFirst = new ArrayList<>(settings.rows());
+        List<RecipeRow> longestFirst = new ArrayList<>(settings.rows());
         longestFirst.sort((a, b) -> b.steps().steps().size() - a.steps().steps().size());
-        for (Row row : longestFirst) pipeline.model(Model.of(model, row.steps(), settings, settings.seed()));
-        var answers = new LinkedHashMap<Row, CompletableFuture<Evaluate.Answer>>();
-        for (Row row : settings.rows()) {
+        for (RecipeRow row : longestFirst) pipeline.model(Model.of(model, row.steps(), settings, settings.seed()));
+        var answers = new LinkedHashMap<RecipeRow, CompletableFuture<Evaluate.Answer>>();
+        for (RecipeRow row : settings.rows()) {
             Model made = Model.of(model, row.steps(), settings, settings.seed());
             answers.put(row, pipeline.answer(new Question(made, Question.END, row.steps(), settings.evaluate())));
         }
@@ -93,7 +93,7 @@ public final class Run {
     /// One row: reasoning tasks as scores and their average; tasks that need no reasoning apart, since they survive quantisation.
     ///
     /// @param repetitions the results of each, tasks in the same order
-    static Results.Row row(Row row, RunSettings settings, List<List<TaskResult>> repetitions) {
+    static Results.Row row(RecipeRow row, RunSettings settings, List<List<TaskResult>> repetitions) {
         var scores = new LinkedHashMap<String, Results.Score>();
         var unreasoned = JsonNodeFactory.instance.objectNode();
         double variance = 0;
@@ -125,7 +125,7 @@ public final class Run {
     }
 
     /// The width of the weights.
-    static String bits(Row row, RunSettings settings) {
+    static String bits(RecipeRow row, RunSettings settings) {
         if (row.steps().steps().isEmpty()) return "16";
         return String.valueOf(settings.quantise().of(row.steps().steps().getFirst()).method().grid().bits());
     }

@@ -26,7 +26,7 @@ import rqat.tensor.Torch;
 /// @param threads  that one operation of a stage may use: 1 for small models; as many as cores, with one job, for large ones
 /// @param compute  dtype of forward and backward passes
 /// @param kvCacheGib GiB that the keys and values of sequences being sampled may take
-/// @param rows     see [Row]
+/// @param rows     see [RecipeRow]
 /// @param quantise format and method options
 /// @param sft      supervised fine-tuning
 /// @param kd       distillation
@@ -41,7 +41,7 @@ public record RunSettings(
         int threads,
         Torch.Compute compute,
         double kvCacheGib,
-        List<Row> rows,
+        List<RecipeRow> rows,
         QuantiseSettings quantise,
         FineTune.Settings sft,
         Distill.Settings kd,
@@ -60,7 +60,7 @@ public record RunSettings(
             1,
             Torch.Compute.FLOAT32,
             4,
-            Stream.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo").map(Row::of).toList(),
+            Stream.of("full precision", "rtn", "gptq", "rtn+kd", "rtn+grpo", "gptq+sft", "gptq+kd", "gptq+kd+grpo").map(RecipeRow::of).toList(),
             new QuantiseSettings(
                     2,
                     128,
@@ -244,7 +244,7 @@ public record RunSettings(
     /// Checks the rows.
     public RunSettings {
         rows = List.copyOf(rows);
-        List<String> names = rows.stream().map(Row::name).toList();
+        List<String> names = rows.stream().map(RecipeRow::name).toList();
         if (new HashSet<>(names).size() < names.size()) throw new IllegalArgumentException("rows %s repeat a name".formatted(names));
         Optimisation.require(jobs >= 1, "jobs", jobs, "1 or more");
         Optimisation.require(threads >= 1, "threads", threads, "1 or more");
@@ -290,7 +290,7 @@ public record RunSettings(
 
     private static Configuration.Section[] elements() {
         return Stream.concat(
-                        Stream.of(new Configuration.Section("rows.*", Row.DEFAULTS)),
+                        Stream.of(new Configuration.Section("rows.*", RecipeRow.DEFAULTS)),
                         StudySettings.ELEMENTS.entrySet().stream().map(entry -> new Configuration.Section(entry.getKey(), entry.getValue())))
                 .toArray(Configuration.Section[]::new);
     }

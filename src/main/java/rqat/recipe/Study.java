@@ -53,7 +53,7 @@ public final class Study {
     private final Pipeline pipeline;
 
     /// A row with the settings that hold for it.
-    record Variant(Row row, RunSettings settings, Path model) {
+    record Variant(RecipeRow row, RunSettings settings, Path model) {
 
         Chain chain() {
             return row.steps();
@@ -90,9 +90,10 @@ public final class Study {
 
     /// What a study leaves.
     ///
+    /// @param output   where it was written
     /// @param document what is printed and written
     /// @param stopped  rows that a gate stopped
-    public record Outcome(Document document, Results results, List<String> stopped) {}
+    public record Outcome(Path output, Document document, Results results, List<String> stopped) {}
 
     private Study(RunSettings settings, List<Variant> rows, Pipeline pipeline) {
         this.settings = settings;
@@ -176,6 +177,7 @@ public final class Study {
                 seeds.size() == 1 ? "1 repetition" : seeds.size() + " repetitions",
                 String.join(", ", new LinkedHashSet<>(rows.stream().map(row -> row.settings().model()).toList())));
         return new Outcome(
+                Path.of(settings.output()),
                 new Document("Reasoning-QAT study", title(), facts, sections),
                 results,
                 measured.stream().filter(row -> row.stopped != null).map(row -> row.variant.row().name()).toList());

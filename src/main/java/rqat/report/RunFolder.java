@@ -179,7 +179,7 @@ record RunFolder(String name, Optional<JsonNode> manifest, Optional<Results> res
 
     private static void read(Path file, String place, List<String> notes, Consumer<JsonNode> lines) {
         if (Files.isRegularFile(file)) {
-            String note = JsonLines.read(file, lines);
+            String note = TolerantJsonLines.read(file, lines);
             if (note != null) {
                 notes.add("%s/%s: %s.".formatted(place, file.getFileName(), note));
             }

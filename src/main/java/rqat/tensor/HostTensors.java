@@ -1,10 +1,5 @@
 package rqat.tensor;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.LinkedHashMap;
-import java.util.Map;
-import java.util.SequencedMap;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.io.DataType;
@@ -12,8 +7,6 @@ import rqat.io.HostTensor;
 
 /// Between files and libtorch: [HostTensor] is what safetensors files hold, [Tensor] is what computes.
 public final class HostTensors {
-    private static final long MAXIMUM_ARRAY_BYTES = Integer.MAX_VALUE - 8;
-
     private HostTensors() {}
 
     /// A copy of `source` as a tensor of the same type and shape.
@@ -26,27 +19,9 @@ public final class HostTensors {
         return Scope.own(() -> toTensor(source).to(type));
     }
 
-    /// A copy of `tensor` that lives until nothing refers to it any more.
-    public static HostTensor toHost(Tensor tensor) {
-        return toHost(tensor, MAXIMUM_ARRAY_BYTES);
-    }
-
-    /// @param largestArray bytes above which the copy is not a Java array, which ends at 2 GiB, but native memory
-    static HostTensor toHost(Tensor tensor, long largestArray) {
-        return Scope.get(() -> {
-            Tensor contiguous = tensor.detach().contiguous();
-            MemorySegment source = Tensors.bytes(contiguous);
-            long size = source.byteSize();
-            MemorySegment copy = size <= largestArray ? MemorySegment.ofArray(new byte[(int) size]) : Arena.ofAuto().allocate(size);
-            return new HostTensor(dataType(contiguous.scalar_type()), Tensors.shape(contiguous), copy.copyFrom(source));
-        });
-    }
-
-    /// Copies of all `tensors` in Java memory, in the same order.
-    public static SequencedMap<String, HostTensor> toHost(Map<String, Tensor> tensors) {
-        var result = new LinkedHashMap<String, HostTensor>();
-        tensors.forEach((name, tensor) -> result.put(name, toHost(tensor)));
-        return result;
+    /// The memory of a `contiguous` tensor, valid while it lives.
+    public static HostTensor view(Tensor contiguous) {
+        return new HostTensor(dataType(Tensors.type(contiguous)), Tensors.shape(contiguous), Tensors.bytes(contiguous));
     }
 
     /// The libtorch name of a file's dtype.

@@ -20,14 +20,23 @@ public final class Speed {
     public static double products(Torch.Compute compute, int threads) {
         Torch.compute(compute);
         try {
-            return with(threads, () -> {
-                Tensor a = Tensors.full(compute.type(), 0.5, SIDE, SIDE);
-                Tensor b = Tensors.full(compute.type(), 0.25, SIDE, SIDE);
-                return 2e-9 * SIDE * SIDE * SIDE / best(() -> a.mm(b));
-            });
+            return products(compute.type(), threads);
         } finally {
             Torch.compute(Torch.Compute.FLOAT32);
         }
+    }
+
+    /// As [#products(Torch.Compute, int)] in float64, whatever the switch says.
+    public static double float64Products(int threads) {
+        return products(ScalarType.Double, threads);
+    }
+
+    private static double products(ScalarType type, int threads) {
+        return with(threads, () -> {
+            Tensor a = Tensors.full(type, 0.5, SIDE, SIDE);
+            Tensor b = Tensors.full(type, 0.25, SIDE, SIDE);
+            return 2e-9 * SIDE * SIDE * SIDE / best(() -> a.mm(b));
+        });
     }
 
     /// GB a second that `threads` threads together read from memory: the sum of 512 MiB.

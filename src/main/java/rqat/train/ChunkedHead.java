@@ -16,6 +16,9 @@ import rqat.tensor.Tensors;
 /// Shapes: N rows (positions whose prediction counts), V vocabulary rows. Softmaxes are in float32 whatever the compute dtype (in float64
 /// when the hidden states are).
 public final class ChunkedHead {
+    /// Vocabulary rows whose gradient is held at a time where it has to be converted.
+    public static final int GRADIENT_ROWS = 8192;
+
     private final Tensor weight;
     private final @Nullable Tensor gradient;
     private final int chunk;
@@ -147,8 +150,13 @@ public final class ChunkedHead {
     private void accumulate(Tensor slope, Tensor part) {
         if (Tensors.type(gradient) == Tensors.type(slope)) {
             gradient.addmm_(slope.t(), part);
-        } else {
-            gradient.add_(slope.t().mm(part));
+            return;
+        }
+        // Adding another dtype makes a copy in this one: of some rows of the vocabulary at a time.
+        for (long from = 0; from < slope.size(1); from += GRADIENT_ROWS) {
+            long start = from;
+            long rows = Math.min(GRADIENT_ROWS, slope.size(1) - from);
+            Scope.run(() -> gradient.narrow(0, start, rows).add_(slope.narrow(1, start, rows).t().mm(part)));
         }
     }
 

@@ -1,5 +1,6 @@
 package rqat.train;
 
+import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 import org.bytedeco.pytorch.Tensor;
@@ -58,7 +59,7 @@ public final class Initialiser {
                 bytes[2 * i] = (byte) rounded;
                 bytes[2 * i + 1] = (byte) (rounded >>> 8);
             }
-            return HostTensor.ofBytes(DataType.BF16, shape, bytes);
+            return new HostTensor(DataType.BF16, shape, MemorySegment.ofArray(bytes));
         })));
         return tensors;
     }

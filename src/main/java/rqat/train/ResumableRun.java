@@ -9,8 +9,6 @@ import java.util.Map;
 import java.util.SequencedMap;
 import org.bytedeco.pytorch.Tensor;
 import rqat.Failure;
-import rqat.io.DataType;
-import rqat.io.HostTensor;
 import rqat.io.SafetensorsFile;
 import rqat.io.TensorSource;
 import rqat.run.Checkpoints;
@@ -110,10 +108,7 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
     /// The tensors' own memory: nothing changes them while they are written.
     private static SequencedMap<String, TensorSource> sources(SequencedMap<String, Tensor> tensors) {
         var sources = new LinkedHashMap<String, TensorSource>();
-        tensors.forEach((name, tensor) -> {
-            DataType type = HostTensors.dataType(Tensors.type(tensor));
-            sources.put(name, new HostTensor(type, Tensors.shape(tensor), Tensors.bytes(tensor)));
-        });
+        tensors.forEach((name, tensor) -> sources.put(name, HostTensors.view(tensor)));
         return sources;
     }
 

@@ -31,6 +31,7 @@ import rqat.io.SafetensorsWriter;
 import rqat.model.Linear;
 import rqat.model.ModelLoader;
 import rqat.model.Weights;
+import rqat.tensor.HostCopies;
 import rqat.tensor.HostTensors;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -218,7 +219,7 @@ class QuantisedModelTest {
 
     /// A copy with every value changed.
     private static HostTensor changed(HostTensor tensor, java.util.function.UnaryOperator<Tensor> change) {
-        return Scope.get(() -> HostTensors.toHost(change.apply(HostTensors.toTensor(tensor))));
+        return Scope.get(() -> HostCopies.of(change.apply(HostTensors.toTensor(tensor))));
     }
 
     @Test

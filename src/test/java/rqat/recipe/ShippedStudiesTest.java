@@ -34,7 +34,7 @@ class ShippedStudiesTest {
         assertThat(settings.rows()).allSatisfy(row -> assertThat(row.label().keySet()).isEqualTo(settings.rows().getFirst().label().keySet()));
         // Rows of one name in several studies are one and the same model: the cache is shared.
         for (int i = 0; i < rows.size(); i++) {
-            Row row = settings.rows().get(i);
+            RecipeRow row = settings.rows().get(i);
             if (!row.name().equals(row.chain())) continue;
             var made = Pipeline.Model.of(Path.of("model"), row.steps(), rows.get(i), 1);
             var known = MODELS.putIfAbsent(row.name(), made);

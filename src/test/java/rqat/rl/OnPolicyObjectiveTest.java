@@ -57,7 +57,7 @@ import rqat.rl.OnPolicyObjective.Watcher;
 import rqat.run.Metrics;
 import rqat.run.Progress;
 import rqat.tensor.Grad;
-import rqat.tensor.HostTensors;
+import rqat.tensor.HostCopies;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import rqat.train.Adam;
@@ -420,7 +420,7 @@ class OnPolicyObjectiveTest {
         new ResumableRun(directory, directory.resolve("checkpoints"), 2, "grpo", Progress.silent())
                 .run(new Trainer(student, objective, adam(student, 1e-3), new Schedule(1, 12, 0), 1));
         return List.of(
-                HostTensors.toHost(student.state()),
+                HostCopies.of(student.state()),
                 objective.state(),
                 Metrics.read(directory.resolve("metrics.jsonl")).stream().map(Metrics.Row::values).toList());
     }

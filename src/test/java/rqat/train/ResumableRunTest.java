@@ -35,7 +35,7 @@ import rqat.quant.ScaleMode;
 import rqat.quant.ScaleType;
 import rqat.run.Metrics;
 import rqat.run.Progress;
-import rqat.tensor.HostTensors;
+import rqat.tensor.HostCopies;
 import rqat.tensor.Scope;
 
 class ResumableRunTest {
@@ -89,10 +89,10 @@ class ResumableRunTest {
             Path path = Files.createDirectories(directory.resolve(folder));
             new ResumableRun(path, path.resolve("checkpoints"), 10, "test", Progress.silent())
                     .run(new Trainer(student, new Troubled(objective, killedAt, interruptedAt), adam, new Schedule(2, STEPS, 0), 1));
-            var state = HostTensors.toHost(student.state());
-            student.weights().all().forEach((name, weight) -> state.put("weight." + name, HostTensors.toHost(weight)));
-            grids.forEach((name, grid) -> state.put("codes." + name, Scope.get(() -> HostTensors.toHost(grid.codes(latents.get(name))))));
-            return new Result(state, HostTensors.toHost(adam.state()), Metrics.read(path.resolve("metrics.jsonl")));
+            var state = HostCopies.of(student.state());
+            student.weights().all().forEach((name, weight) -> state.put("weight." + name, HostCopies.of(weight)));
+            grids.forEach((name, grid) -> state.put("codes." + name, Scope.get(() -> HostCopies.of(grid.codes(latents.get(name))))));
+            return new Result(state, HostCopies.of(adam.state()), Metrics.read(path.resolve("metrics.jsonl")));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } finally {

@@ -14,7 +14,7 @@ import tools.jackson.databind.node.JsonNodeFactory;
 /// @param chain see [Chain]
 /// @param label what the table of a study shows before the scores, by column
 /// @param set   keys of the recipe that have other values for this row
-public record Row(String name, String chain, SequencedMap<String, String> label, JsonNode set) {
+public record RecipeRow(String name, String chain, SequencedMap<String, String> label, JsonNode set) {
     private static final List<String> SETTABLE = List.of("model", "quantise", "sft", "kd", "grpo");
 
     /// What a section may leave out.
@@ -22,7 +22,7 @@ public record Row(String name, String chain, SequencedMap<String, String> label,
 
     /// Checks the chain and which keys are set; their values are checked where they belong.
     @JsonCreator
-    public Row {
+    public RecipeRow {
         Chain.parse(chain);
         if (name.isEmpty()) name = chain;
         label = java.util.Collections.unmodifiableSequencedMap(new LinkedHashMap<>(label));
@@ -36,8 +36,8 @@ public record Row(String name, String chain, SequencedMap<String, String> label,
 
     /// A row that is its chain.
     @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
-    public static Row of(String chain) {
-        return new Row("", chain, new LinkedHashMap<>(), JsonNodeFactory.instance.objectNode());
+    public static RecipeRow of(String chain) {
+        return new RecipeRow("", chain, new LinkedHashMap<>(), JsonNodeFactory.instance.objectNode());
     }
 
     Chain steps() {

@@ -15,12 +15,12 @@ import tools.jackson.databind.json.JsonMapper;
 
 /// Reads files of one JSON object per line as a crash may have left them: a line that is torn, too long or not an object is skipped and
 /// counted, never an error. Memory is bounded by the longest line.
-final class JsonLines {
+final class TolerantJsonLines {
 
     private static final int MAX_LINE = 4_000_000;
     private static final JsonMapper MAPPER = new JsonMapper();
 
-    private JsonLines() {}
+    private TolerantJsonLines() {}
 
     /// Passes on every readable object in order.
     ///

@@ -9,8 +9,8 @@ import rqat.report.Results.Score;
 
 /// The results of two runs side by side: scores of rows and tasks that both have, their difference, and how large a difference chance alone
 /// would make.
-public final class Comparison {
-    private Comparison() {}
+public final class RunComparison {
+    private RunComparison() {}
 
     /// One score of two runs, all in percent or points.
     ///
