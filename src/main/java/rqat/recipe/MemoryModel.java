@@ -167,7 +167,7 @@ record MemoryModel(ModelConfig config, int width, int group) {
     long sampling(int sequences, int prompt, int limit) {
         long step = block(sequences, 1) + (long) sequences * queryWidth() * width
                 + (long) sequences * config.vocabularySize() * (3L * FLOAT + (width == FLOAT ? 0 : width));
-        return Math.max(block(Math.max(PREFILL_TOKENS, prompt), prompt), step + (long) sequences * config.heads() * limit * 3 * width);
+        return Math.max(block(Math.max(prompt, Math.min(PREFILL_TOKENS, (long) sequences * prompt)), prompt), step + (long) sequences * config.heads() * limit * 3 * width);
     }
 
     /// What quantising one map holds: Hessian, its factor, and the map in float64.

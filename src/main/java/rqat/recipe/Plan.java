@@ -206,7 +206,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         }
 
         private static int logitArrays(Distill.Loss loss) {
-            return loss == Distill.Loss.FORWARD_KL ? 5 : 7;
+            return loss == Distill.Loss.JENSEN_SHANNON ? 7 : 3;
         }
 
         /// As the stage reads them, downloaded if need be.
@@ -304,7 +304,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             long tokens = (long) micro * limit;
             long activations = activations(grpo.optimisation(), tokens, limit);
             long logits = model.head((long) micro * grpo.maxNewTokens(), distils ? logitArrays(grpo.divergence()) : 2);
-            if (sampling > activations + logits) {
+            if (sampling > activations + beside(logits)) {
                 memory.put(Part.CACHE, model.cache(sequences, prompt, limit, settings.kvCacheGib()));
                 memory.put(Part.ACTIVATIONS, model.sampling(sequences, prompt, limit));
             } else {
@@ -338,8 +338,12 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         /// @param kept whether the allocator keeps the logits too
         private void step(SequencedMap<Part, Long> memory, long activations, long logits, boolean kept) {
             memory.put(Part.ACTIVATIONS, Math.max(activations, 5L * FLOAT * model.largestMap()));
-            memory.put(Part.LOGITS, Math.max(logits, Math.max(model.embeddingGradient(), FLOAT * model.largestTensor())));
+            memory.put(Part.LOGITS, beside(logits));
             memory.put(Part.RETAINED, retained(activations + (kept ? logits : 0)));
+        }
+
+        private long beside(long logits) {
+            return Math.max(logits, Math.max(model.embeddingGradient(), FLOAT * model.largestTensor()));
         }
 
         private long activations(Optimisation optimisation, long tokens, long length) {
@@ -378,11 +382,12 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             int sequences = Math.min(evaluate.batch(), problems * evaluate.seeds().size());
             long cache = tasks.isEmpty() ? 0 : model.cache(sequences, prompt, limit, settings.kvCacheGib());
             long sampling = model.sampling(sequences, prompt, limit);
-            long scoring = model.block(4096, prompt);
+            long scoring = tasks.size() == evaluate.tasks().size() ? 0 : model.block(4096, prompt);
             memory.put(Part.WEIGHTS, weights);
-            // While it is loaded the file is mapped; a head of its own comes last, when all else is there.
-            long head = model.config().tiedEmbeddings() ? 0 : model.largestTensor() * (checkpoint / model.parameters() + model.width());
-            long loading = checkpoint + head;
+            // While it is loaded the file is mapped, and every tensor is checked in a copy. The embedding comes first, when nothing else is
+            // there, a head of its own last.
+            long largest = model.largestTensor() * (checkpoint / model.parameters() + 2L * model.width());
+            long loading = model.config().tiedEmbeddings() ? Math.max(checkpoint, largest - weights) : checkpoint + largest;
             if (loading > Math.max(cache + sampling, scoring)) {
                 memory.put(Part.FILES, loading);
             } else {

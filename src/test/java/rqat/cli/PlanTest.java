@@ -3,7 +3,6 @@ package rqat.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.File;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -13,7 +12,9 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import rqat.recipe.Plan;
+import rqat.recipe.Machine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /// What a plan says beside what the operating system then counts, each stage in a process of its own with the launcher's settings.
 class PlanTest {
@@ -30,15 +31,13 @@ class PlanTest {
     @TempDir
     Path folder;
 
-    /// A command, and then the peak of this process in kB.
+    /// A command, and then the peak of this process.
     public static final class Measured {
         private Measured() {}
 
-        public static void main(String[] arguments) throws IOException {
+        public static void main(String[] arguments) {
             int status = Rqat.execute(arguments);
-            try (var lines = Files.lines(Path.of("/proc/self/status"))) {
-                lines.filter(line -> line.startsWith("VmHWM:")).forEach(System.out::println);
-            }
+            System.out.println("peak " + Machine.residentPeak());
             System.exit(status);
         }
     }
@@ -58,7 +57,7 @@ class PlanTest {
                  "rope_theta": 1000000, "tie_word_embeddings": true, "torch_dtype": "bfloat16", "vocab_size": 32768}
                 """);
         Path model = folder.resolve("model");
-        peak("init", "--like", folder.toString(), model.toString());
+        run("init", "--like", folder.toString(), model.toString());
         compare(model.toString(), "kd.batch=4");
         compare(model.toString(), "kd.batch=4", "kd.optimisation.recompute_blocks=true");
     }
@@ -67,33 +66,40 @@ class PlanTest {
         Path recipe = folder.resolve("recipe.yaml");
         Files.writeString(recipe, RECIPE);
         Path out = Files.createTempDirectory(folder, "run");
-        Plan plan = Plan.of(recipe, List.of(sets), _ -> Path.of(model));
+        var planning = new ArrayList<>(List.of("plan", recipe.toString(), "--json", "--set", "model=" + model));
+        for (String set : sets) planning.addAll(List.of("--set", set));
+        String plan = run(planning.toArray(String[]::new)).text;
         var figures = new ArrayList<String>();
-        for (Plan.Stage stage : plan.stages()) {
-            String to = out.resolve(stage.name()).toString();
-            var command = new ArrayList<>(switch (stage.name()) {
-                case "rtn", "gptq" -> List.of("quantize", "--method", stage.name(), model, to, "--recipe", recipe.toString());
+        for (JsonNode stage : JsonMapper.shared().readTree(plan).path("stages")) {
+            String name = stage.path("name").asString();
+            double planned = stage.path("bytes").asDouble();
+            String to = out.resolve(name).toString();
+            var command = new ArrayList<>(switch (name) {
+                case "rtn", "gptq" -> List.of("quantize", "--method", name, model, to, "--recipe", recipe.toString());
                 case "gptq+kd" -> List.of("distill", "--teacher", model, out.resolve("gptq").toString(), to, "--recipe", recipe.toString());
                 default -> List.of("eval", model, "--out", to, "--set", "evaluate.problems=20", "--set", "evaluate.seeds=[42]", "--tasks", "easy,medium,hard");
             });
             for (String set : sets) command.addAll(List.of("--set", set));
-            long measured = peak(command.toArray(String[]::new));
-            figures.add("%s: planned %d MiB, measured %d MiB".formatted(stage.name(), stage.bytes() >> 20, measured >> 20));
-            assertThat((double) stage.bytes()).as(String.join("; ", figures)).isCloseTo(measured, TOLERANCE);
+            double measured = run(command.toArray(String[]::new)).peak;
+            figures.add("%s: planned %.0f MiB, measured %.0f MiB".formatted(name, planned / (1 << 20), measured / (1 << 20)));
+            assertThat(planned).as(String.join("; ", figures)).isCloseTo(measured, TOLERANCE);
         }
     }
 
-    private static long peak(String... arguments) throws Exception {
+    /// What a command printed, and its peak in bytes.
+    private record Result(String text, double peak) {}
+
+    private static Result run(String... arguments) throws Exception {
         Assumptions.assumeTrue(new File("/proc/self/status").exists(), "peaks are read from /proc");
         var command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--enable-native-access=ALL-UNNAMED", "-XX:+UseSerialGC",
-                "-XX:+UseCompactObjectHeaders", "-Dorg.bytedeco.javacpp.nopointergc=true", "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
+                "-Xms64m", "-Xmn32m", "-XX:+AlwaysPreTouch", "-XX:+UseCompactObjectHeaders", "-Dorg.bytedeco.javacpp.nopointergc=true", "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
                 "-cp", System.getProperty("java.class.path"), Measured.class.getName()));
         command.addAll(List.of(arguments));
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        Process process = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
         String output = new String(process.getInputStream().readAllBytes());
         assertThat(process.waitFor()).as(output).isZero();
-        return output.lines().filter(line -> line.startsWith("VmHWM:")).mapToLong(line -> Long.parseLong(line.split("\\s+")[1]) * 1024).findFirst()
-                .orElseThrow();
+        int end = output.lastIndexOf("peak ");
+        return new Result(output.substring(0, end), Double.parseDouble(output.substring(end + 5).strip()));
     }
 }
