@@ -1,8 +1,6 @@
 package rqat.bench;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -35,8 +33,8 @@ public final class DistillationMemoryBench {
         Tensor head = Scope.own(() -> torch.randn(vocabulary, WIDTH).requires_grad_(true));
         Tensor gradient = Scope.own(() -> torch.ones(vocabulary, WIDTH).zero_());
         try {
-            Files.writeString(Path.of("/proc/self/clear_refs"), "5");
-            double before = status("VmRSS");
+            Meter.forgetPeak();
+            double before = Meter.resident();
             Scope.run(() -> {
                 if (chunked) {
                     new ChunkedHead(head, gradient, CHUNK)
@@ -48,17 +46,9 @@ public final class DistillationMemoryBench {
                     teacher.exp().mul(teacher.sub(student)).sum().div(Tensors.full(ScalarType.Float, rows, 1)).backward();
                 }
             });
-            return status("VmHWM") - before;
+            return Meter.residentPeak() - before;
         } finally {
             for (Tensor tensor : new Tensor[] {hidden, teacherHidden, head, gradient}) tensor.close();
         }
-    }
-
-    private static double status(String key) throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith(key + ":"))
-                .mapToDouble(line -> Double.parseDouble(line.replaceAll("[^0-9]", "")) / 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }

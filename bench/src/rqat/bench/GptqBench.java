@@ -5,9 +5,6 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.lang.management.ManagementFactory;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Supplier;
@@ -19,9 +16,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
 import rqat.quant.GptqSolver;
-import rqat.quant.GridSpec;
 import rqat.quant.Method;
-import rqat.quant.ScaleType;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -78,10 +73,10 @@ public final class GptqBench {
     private static Run run(Supplier<Tensor> body) throws IOException {
         System.gc();
         returnFreedMemory();
-        Files.writeString(Path.of("/proc/self/clear_refs"), "5");
-        double before = status("VmRSS"), start = processorSeconds();
+        Meter.forgetPeak();
+        double before = Meter.resident(), start = Meter.processorSeconds();
         Tensor result = Scope.own(() -> Grad.off(body));
-        return new Run(processorSeconds() - start, status("VmHWM") - before, result);
+        return new Run(Meter.processorSeconds() - start, Meter.residentPeak() - before, result);
     }
 
     /// Otherwise what one run has freed would hide what the next one needs.
@@ -144,17 +139,5 @@ public final class GptqBench {
             });
         }
         return List.of(bestScale.squeeze(-1), bestZero.squeeze(-1));
-    }
-
-    private static double processorSeconds() {
-        return ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() * 1e-9;
-    }
-
-    private static double status(String key) throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith(key + ":"))
-                .mapToDouble(line -> Double.parseDouble(line.replaceAll("[^0-9]", "")) / 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }

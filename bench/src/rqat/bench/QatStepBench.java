@@ -1,6 +1,5 @@
 package rqat.bench;
 
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -107,12 +106,8 @@ public final class QatStepBench {
     /// Processor time of this thread (one thread an operation) in one step. The fastest of many is reported: other work on the machine only
     /// ever adds to it.
     private static double seconds(Trainer trainer, int step) {
-        double start = processorSeconds();
+        double start = Meter.processorSeconds();
         trainer.run(step, (_, _) -> {});
-        return processorSeconds() - start;
-    }
-
-    private static double processorSeconds() {
-        return ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() * 1e-9;
+        return Meter.processorSeconds() - start;
     }
 }

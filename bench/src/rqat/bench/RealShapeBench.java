@@ -1,15 +1,11 @@
 package rqat.bench;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
 import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.data.TokenSequence;
 import rqat.generate.Completion;
@@ -31,9 +27,7 @@ import rqat.quant.Quantiser;
 import rqat.quant.ScaleMode;
 import rqat.quant.ScaleType;
 import rqat.run.RandomStream;
-import rqat.tensor.Grad;
 import rqat.tensor.Scope;
-import rqat.tensor.Tensors;
 import rqat.tensor.Torch;
 import rqat.train.Adam;
 import rqat.train.ChunkedHead;
@@ -56,7 +50,7 @@ public final class RealShapeBench {
             ModelConfig.Family.QWEN3, 151_936, 1024, 3072, 28, 16, 8, 128, 40_960, 1e-6,
             new ModelConfig.Rope(1_000_000, new ModelConfig.Rope.None()), true, false, false, false, true);
 
-    public static void main(String[] arguments) throws IOException {
+    public static void main(String[] arguments) {
         String what = arguments.length > 0 ? arguments[0] : "distil";
         int threads = arguments.length > 1 ? Integer.parseInt(arguments[1]) : Runtime.getRuntime().availableProcessors();
         Torch.compute(Torch.Compute.BFLOAT16);
@@ -68,7 +62,7 @@ public final class RealShapeBench {
             case "sample" -> sample();
             default -> throw new IllegalArgumentException(what + " is not one of distil, gptq, sample");
         }
-        System.out.printf("peak memory %.2f GiB%n", status("VmHWM") / 1024);
+        System.out.printf("peak memory %.2f GiB%n", Meter.residentPeak() / 1024);
     }
 
     private static void distil() {
@@ -99,10 +93,10 @@ public final class RealShapeBench {
                 var adam = new Adam(Adam.Settings.DEFAULT, List.of(new Adam.Group(1e-6, student.parameters())))) {
             double best = Double.MAX_VALUE, products = 0;
             for (int step = 0; step < steps; step++) {
-                double began = seconds();
+                double began = Meter.seconds();
                 new Trainer(student, objective, adam, new Schedule(0, step + 1, 1), 1).run(step, (_, _) -> {});
-                best = Math.min(best, seconds() - began);
-                products = Math.max(products, multiplicationsPerSecond());
+                best = Math.min(best, Meter.seconds() - began);
+                products = Math.max(products, Meter.multiplicationsPerSecond(ScalarType.BFloat16, 2048, 4, Meter::seconds));
                 System.out.printf("step %d: %.1f s%n", step + 1, best);
             }
             // Teacher forwards; student forwards twice (blocks are computed again) and backwards, which is two forwards' work.
@@ -117,15 +111,15 @@ public final class RealShapeBench {
         var random = new RandomStream(7);
         int[][] windows = new int[8][];
         for (int i = 0; i < windows.length; i++) windows[i] = tokens(random, 512);
-        double began = seconds();
+        double began = Meter.seconds();
         try (QuantisedModel model = Initialiser.model(CONFIG, 1)) {
-            System.out.printf("random weights made in %.0f s%n", seconds() - began);
-            double start = seconds();
+            System.out.printf("random weights made in %.0f s%n", Meter.seconds() - began);
+            double start = Meter.seconds();
             Quantiser.quantise(model, Method.Gptq.paper(3), windows, ScalarType.BFloat16, step -> {
-                        if (step.done() % 28 == 0) System.out.printf("%d of %d maps, %.0f s%n", step.done(), step.total(), seconds() - start);
+                        if (step.done() % 28 == 0) System.out.printf("%d of %d maps, %.0f s%n", step.done(), step.total(), Meter.seconds() - start);
                     })
                     .close();
-            System.out.printf("GPTQ with %d windows of 512 tokens: %.0f s%n", windows.length, seconds() - start);
+            System.out.printf("GPTQ with %d windows of 512 tokens: %.0f s%n", windows.length, Meter.seconds() - start);
         }
     }
 
@@ -135,7 +129,7 @@ public final class RealShapeBench {
         int length = 32, fresh = 32;
         double one = tokensPerSecond(decoder, 1, 1, length, fresh);
         double batched = tokensPerSecond(decoder, 64, 64, length, fresh);
-        double products = multiplicationsPerSecond(), bandwidth = bytesPerSecond();
+        double products = Meter.multiplicationsPerSecond(ScalarType.BFloat16, 2048, 4, Meter::seconds), bandwidth = Meter.bytesPerSecond(64 << 20, Meter::seconds);
         double bytes = 2.0 * CONFIG.parameters();
         System.out.printf(
                 "one at a time %.1f tokens/s, %.2f of the %.1f that reading the weights at %.1f GB/s allows%n",
@@ -150,10 +144,10 @@ public final class RealShapeBench {
         var random = new RandomStream(3);
         var requests = new ArrayList<Request>();
         for (int i = 0; i < count; i++) requests.add(new Request(tokens(random, length), i));
-        double began = seconds();
+        double began = Meter.seconds();
         List<Completion> completions = LocalGenerator.within(decoder, batch, 4)
                 .generate(requests, new Sampling(1, 0.95, 0, fresh, Set.of()), Listener.NONE);
-        return completions.stream().mapToLong(completion -> completion.tokens().length).sum() / (seconds() - began);
+        return completions.stream().mapToLong(completion -> completion.tokens().length).sum() / (Meter.seconds() - began);
     }
 
     private static int[] tokens(RandomStream random, int length) {
@@ -174,38 +168,5 @@ public final class RealShapeBench {
             latent.close();
         });
         return narrow;
-    }
-
-    private static double multiplicationsPerSecond() {
-        int size = 2048, times = 4;
-        return Grad.off(() -> Scope.get(() -> {
-            Tensor a = torch.randn(size, size).to(ScalarType.BFloat16), b = torch.randn(size, size).to(ScalarType.BFloat16);
-            torch.mm(a, b);
-            double began = seconds();
-            for (int i = 0; i < times; i++) torch.mm(a, b);
-            return times * Math.pow(size, 3) / (seconds() - began);
-        }));
-    }
-
-    private static double bytesPerSecond() {
-        long values = 64 << 20;
-        return Grad.off(() -> Scope.get(() -> {
-            Tensor a = Tensors.full(ScalarType.Float, 1, values);
-            double began = seconds();
-            for (int i = 0; i < 4; i++) a.sum();
-            return 4 * 4 * values / (seconds() - began);
-        }));
-    }
-
-    private static double seconds() {
-        return System.nanoTime() * 1e-9;
-    }
-
-    private static double status(String key) throws IOException {
-        return Files.readAllLines(Path.of("/proc/self/status")).stream()
-                .filter(line -> line.startsWith(key + ":"))
-                .mapToDouble(line -> Double.parseDouble(line.replaceAll("[^0-9]", "")) / 1024)
-                .findFirst()
-                .orElseThrow();
     }
 }

@@ -1,12 +1,10 @@
 package rqat.bench;
 
-import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Set;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
@@ -17,9 +15,7 @@ import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.run.RandomStream;
-import rqat.tensor.Grad;
 import rqat.tensor.Scope;
-import rqat.tensor.Tensors;
 import rqat.tensor.Torch;
 import rqat.train.Initialiser;
 
@@ -71,8 +67,8 @@ public final class RolloutBench {
         double[] batched = new double[3];
         int[] sizes = {16, 64, 128};
         for (int round = 0; round < 3; round++) {
-            multiplications = Math.max(multiplications, multiplicationsPerSecond(run.type));
-            bandwidth = Math.max(bandwidth, bytesPerSecond());
+            multiplications = Math.max(multiplications, Meter.multiplicationsPerSecond(run.type, 512, 8, Meter::processorSeconds));
+            bandwidth = Math.max(bandwidth, Meter.bytesPerSecond(16 << 20, Meter::processorSeconds));
             one = Math.max(one, tokensPerSecond(decoder, 1));
             for (int i = 0; i < sizes.length; i++) batched[i] = Math.max(batched[i], tokensPerSecond(decoder, sizes[i]));
         }
@@ -112,35 +108,9 @@ public final class RolloutBench {
             requests.add(new Request(prompt, i));
         }
         var sampling = new Sampling(1, 1, 0, NEW_TOKENS, Set.of());
-        double began = processorSeconds();
+        double began = Meter.processorSeconds();
         List<Completion> completions = new LocalGenerator(decoder, batch, 1 << 20).generate(requests, sampling, Listener.NONE);
-        double seconds = processorSeconds() - began;
+        double seconds = Meter.processorSeconds() - began;
         return completions.stream().mapToLong(completion -> completion.tokens().length).sum() / seconds;
-    }
-
-    private static double multiplicationsPerSecond(ScalarType type) {
-        int size = 512, times = 8;
-        return Grad.off(() -> Scope.get(() -> {
-            Tensor a = torch.randn(size, size).to(type), b = torch.randn(size, size).to(type);
-            torch.mm(a, b);
-            double began = processorSeconds();
-            for (int i = 0; i < times; i++) torch.mm(a, b);
-            return times * Math.pow(size, 3) / (processorSeconds() - began);
-        }));
-    }
-
-    private static double bytesPerSecond() {
-        long values = 16 << 20;
-        return Grad.off(() -> Scope.get(() -> {
-            Tensor a = Tensors.full(ScalarType.Float, 1, values);
-            double began = processorSeconds();
-            for (int i = 0; i < 4; i++) a.sum();
-            return 4 * 4 * values / (processorSeconds() - began);
-        }));
-    }
-
-    /// Processor time of this thread, so that other work on the machine disturbs less.
-    private static double processorSeconds() {
-        return ManagementFactory.getThreadMXBean().getCurrentThreadCpuTime() * 1e-9;
     }
 }

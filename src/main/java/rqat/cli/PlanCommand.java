@@ -62,7 +62,7 @@ final class PlanCommand implements Callable<Integer> {
             line.put("parts", parts);
             line.put("disk_bytes", stage.disk());
             line.put("checkpoint_bytes", stage.checkpoints());
-            line.put("seconds", Math.round(stage.seconds()));
+            line.put("seconds", Math.round(plan.rates().seconds(stage)));
             stages.add(line);
         }
         fields.put("stages", stages);
@@ -77,7 +77,7 @@ final class PlanCommand implements Callable<Integer> {
                     size(stage.bytes()),
                     size(stage.disk()),
                     stage.checkpoints() == 0 ? "" : " and %s of checkpoints until it has finished".formatted(size(stage.checkpoints())),
-                    duration(stage.seconds())));
+                    duration(plan.rates().seconds(stage))));
             stage.memory().forEach((part, bytes) -> text.append("    %-30s %10s%n".formatted(part.label(), size(bytes))));
         }
         Stage largest = plan.largest();

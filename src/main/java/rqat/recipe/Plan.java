@@ -33,7 +33,8 @@ import rqat.train.ShuffledBatches;
 /// @param stages in the order of the recipe, each once
 /// @param jobs   how many run side by side
 /// @param repetitions of everything, with other seeds
-public record Plan(List<Stage> stages, int jobs, int repetitions) {
+/// @param rates  how fast this machine is
+public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
     private static final long MIB = 1 << 20;
     /// The share of the speed of large matrix products that whole stages reach: measured in distillation of Qwen3-0.6B's shape; smaller
     /// models reach less.
@@ -93,8 +94,9 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
     /// @param memory     bytes at the peak, part by part
     /// @param disk       bytes of what it leaves
     /// @param checkpoints bytes of what else it has on the disk until it has finished
-    /// @param seconds    about how long it works
-    public record Stage(String name, SequencedMap<Part, Long> memory, long disk, long checkpoints, double seconds) {
+    /// @param operations floating-point operations of forward and backward passes
+    /// @param solving    those of GPTQ, in float64
+    public record Stage(String name, SequencedMap<Part, Long> memory, long disk, long checkpoints, double operations, double solving) {
         /// Bytes at the peak, the program included.
         public long bytes() {
             return memory.values().stream().mapToLong(Long::longValue).sum();
@@ -103,6 +105,17 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         /// The largest part that can be made smaller.
         public Part binding() {
             return memory.entrySet().stream().filter(part -> part.getKey() != Part.PROGRAM && part.getKey() != Part.RETAINED).max(java.util.Map.Entry.comparingByValue()).orElseThrow().getKey();
+        }
+    }
+
+    /// Operations a second on this machine.
+    ///
+    /// @param passes  forward and backward
+    /// @param solving of GPTQ
+    public record Rates(double passes, double solving) {
+        /// About how long a stage works.
+        public double seconds(Stage stage) {
+            return stage.operations / passes + stage.solving / solving;
         }
     }
 
@@ -119,9 +132,14 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 + stages.stream().map(Stage::checkpoints).sorted(Comparator.reverseOrder()).limit(jobs).mapToLong(Long::longValue).sum();
     }
 
+    /// Floating-point operations of the passes of all stages.
+    public double operations() {
+        return repetitions * stages.stream().mapToDouble(Stage::operations).sum();
+    }
+
     /// About how long everything takes.
     public double seconds() {
-        return repetitions * stages.stream().mapToDouble(Stage::seconds).sum() / Math.min(jobs, stages.size());
+        return repetitions * stages.stream().mapToDouble(rates::seconds).sum() / Math.min(jobs, stages.size());
     }
 
     /// The stage that needs the most.
@@ -142,9 +160,6 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
     ///
     /// @param variants the settings of each row; `settings` for all when empty
     static Plan of(RunSettings settings, List<RunSettings> variants, Function<String, Path> models) {
-        var rates = new Rates(
-                EFFICIENCY * 1e9 * Machine.products(settings.compute(), settings.threads()),
-                EFFICIENCY * 1e9 * Machine.float64Products(settings.threads()));
         var stages = new LinkedHashMap<Model, Stage>();
         Stage evaluation = null;
         for (int row = 0; row < settings.rows().size(); row++) {
@@ -156,7 +171,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             }
             int group = chain.isEmpty() ? 0 : ((Quantize.Settings) chain.peek().settings()).method().grid().groupSize();
             int width = own.compute() == Torch.Compute.BFLOAT16 ? 2 : 4;
-            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), directory, checkpointBytes(directory), rates);
+            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), directory, checkpointBytes(directory));
             for (Model.Made made : chain) {
                 if (!stages.containsKey(made)) stages.put(made, planner.stage(made));
             }
@@ -165,9 +180,12 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         }
         var all = new ArrayList<>(stages.values());
         if (evaluation != null) all.add(evaluation);
+        var rates = new Rates(
+                EFFICIENCY * 1e9 * Machine.products(settings.compute(), settings.threads()),
+                EFFICIENCY * 1e9 * Machine.float64Products(settings.threads()));
         long program = Machine.resident();
         for (Stage stage : all) stage.memory().putFirst(Part.PROGRAM, program);
-        return new Plan(List.copyOf(all), settings.jobs(), Math.max(1, settings.study().seeds().size()));
+        return new Plan(List.copyOf(all), settings.jobs(), Math.max(1, settings.study().seeds().size()), rates);
     }
 
     private static long checkpointBytes(Path model) {
@@ -180,14 +198,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
         }
     }
 
-    /// Operations a second.
-    ///
-    /// @param products of forward and backward passes
-    /// @param solving  of GPTQ
-    private record Rates(double products, double solving) {}
-
     /// @param checkpoint bytes of the full-precision model's files
-    private record Planner(RunSettings settings, MemoryModel model, Path directory, long checkpoint, Rates rates) {
+    private record Planner(RunSettings settings, MemoryModel model, Path directory, long checkpoint) {
         private static final int FLOAT = 4;
         /// Tokens of a benchmark's prompt, and problems of a benchmark, about: its files are not read for this.
         private static final int PROMPT = 256;
@@ -246,7 +258,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             memory.put(Part.GRIDS, model.grids());
             if (quantise.method() instanceof Method.RoundToNearest) {
                 memory.put(Part.FILES, written());
-                return new Stage(name, memory, stageDisk(), 0, 0);
+                return new Stage(name, memory, stageDisk(), 0, 0, 0);
             }
             List<int[]> windows = List.of(texts(quantise.data(), quantise.tasks(), quantise.texts()).calibration(quantise.calibration()));
             long calibrating = windows.stream().mapToLong(ids -> ids.length).sum() * model.config().hiddenSize() * model.width()
@@ -254,9 +266,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             memory.put(Part.WEIGHTS, model.width() * p);
             memory.put(Part.CALIBRATION, calibrating);
             memory.put(Part.RETAINED, retained(calibrating));
-            double seconds = 5 * model.operations(windows) / rates.products
-                    + model.solving(windows.stream().mapToLong(ids -> ids.length).sum()) / rates.solving;
-            return new Stage(name, memory, stageDisk(), 0, seconds);
+            double solving = model.solving(windows.stream().mapToLong(ids -> ids.length).sum());
+            return new Stage(name, memory, stageDisk(), 0, 5 * model.operations(windows), solving);
         }
 
         /// Windows of one length go through a block together, 4,096 tokens at most.
@@ -289,7 +300,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             }
             step(memory, activations, model.head(lossTokens, logitArrays), model.keepsLogits(lossTokens));
             double passes = 3 + (optimisation.recomputeBlocks() ? 1 : 0) + (teacher ? 1 : 0);
-            return new Stage(name, memory, stageDisk(optimisation), checkpoints(optimisation), passes * tokens * model.operations() / rates.products);
+            return new Stage(name, memory, stageDisk(optimisation), checkpoints(optimisation), passes * tokens * model.operations(), 0);
         }
 
         private Stage reinforcement(String name, Reinforce.Settings grpo) {
@@ -312,7 +323,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
             }
             double sampled = (double) grpo.prompts() * grpo.groupSize() * limit;
             double operations = grpo.optimisation().steps() * sampled * (distils ? 6 : 5) * model.operations();
-            return new Stage(name, memory, stageDisk(grpo.optimisation()), checkpoints(grpo.optimisation()), operations / rates.products);
+            return new Stage(name, memory, stageDisk(grpo.optimisation()), checkpoints(grpo.optimisation()), operations, 0);
         }
 
         /// What lives as long as the student does.
@@ -395,7 +406,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions) {
                 memory.put(Part.ACTIVATIONS, Math.max(sampling, scoring - cache));
             }
             double samples = (double) rows * problems * evaluate.seeds().size() * tasks.size();
-            return new Stage("evaluate", memory, (long) samples * 2000, 0, samples * limit * model.operations() / rates.products);
+            return new Stage("evaluate", memory, (long) samples * 2000, 0, samples * limit * model.operations(), 0);
         }
     }
 }

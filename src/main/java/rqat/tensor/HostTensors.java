@@ -16,7 +16,12 @@ public final class HostTensors {
 
     /// A copy of `source`, rounded to `type`, that the caller owns and closes.
     public static Tensor own(HostTensor source, ScalarType type) {
-        return Scope.own(() -> toTensor(source).to(type));
+        return Scope.own(() -> {
+            if (scalarType(source.type()) == type) return toTensor(source);
+            // First what stays, so that what goes leaves no hole between the tensors of a model.
+            Tensor result = Tensors.empty(type, source.shape());
+            return result.copy_(toTensor(source));
+        });
     }
 
     /// The memory of a `contiguous` tensor, valid while it lives.

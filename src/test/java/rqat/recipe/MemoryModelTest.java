@@ -45,9 +45,11 @@ class MemoryModelTest {
         long less = small.largest().memory().get(Plan.Part.ACTIVATIONS);
         assertThat((double) large.largest().memory().get(Plan.Part.ACTIVATIONS) / less).isBetween(3.5, 4.5);
         Plan recomputed = plan("kd.optimisation.recompute_blocks=true");
-        assertThat(recomputed.bytes()).isLessThan(large.bytes());
-        assertThat(plan("jobs=1").bytes()).isEqualTo(plan("jobs=1").largest().bytes());
-        assertThat(plan("jobs=2").bytes()).isGreaterThan(plan("jobs=1").bytes());
+        assertThat(tensors(recomputed.largest())).isLessThan(tensors(large.largest()));
+        Plan one = plan("jobs=1");
+        assertThat(one.bytes()).isEqualTo(one.largest().bytes());
+        Plan two = plan("jobs=2");
+        assertThat(two.bytes()).isGreaterThan(two.largest().bytes());
         // the same tokens, with less padding in smaller micro-batches
         assertThat(small.operations()).isBetween(0.5 * large.operations(), large.operations());
     }
@@ -57,19 +59,24 @@ class MemoryModelTest {
         Plan.Stage grpo = plan("rows=[gptq+grpo]").stages().get(1);
         Path recipe = folder.resolve("recipe.yaml");
         Plan.Stage distillation = Plan.of(recipe, List.of("rows=[gptq+grpo]", "grpo.objective=distillation"), _ -> EMBEDDED).stages().get(1);
-        Plan.Stage forward = Plan.of(
-                        recipe, List.of("rows=[gptq+grpo]", "grpo.objective=distillation", "grpo.divergence=forward_kl"), _ -> EMBEDDED)
+        Plan.Stage mixture = Plan.of(
+                        recipe, List.of("rows=[gptq+grpo]", "grpo.objective=distillation", "grpo.divergence=jensen_shannon"), _ -> EMBEDDED)
                 .stages().get(1);
         long parameters = new MemoryModel(ModelConfig.load(EMBEDDED), 4, 128).parameters();
 
         assertThat(grpo.memory()).doesNotContainKey(Plan.Part.TEACHER);
         assertThat(distillation.memory()).containsEntry(Plan.Part.TEACHER, 4 * parameters);
-        // arrays of logits of a chunk: reverse KL 7, forward KL 5, GRPO 2
+        // arrays of logits of a chunk: Jensen-Shannon 7, reverse KL 3, GRPO 2
         long rows = Math.min(32L * 112, 1024) * 448 * 4;
-        assertThat(distillation.memory().get(Plan.Part.LOGITS) - forward.memory().get(Plan.Part.LOGITS)).isEqualTo(2 * rows);
-        assertThat(distillation.memory().get(Plan.Part.LOGITS) - grpo.memory().get(Plan.Part.LOGITS)).isEqualTo(5 * rows);
-        assertThat(distillation.bytes()).isGreaterThan(grpo.bytes() + 4 * parameters);
+        assertThat(mixture.memory().get(Plan.Part.LOGITS) - distillation.memory().get(Plan.Part.LOGITS)).isEqualTo(4 * rows);
+        assertThat(distillation.memory().get(Plan.Part.LOGITS) - grpo.memory().get(Plan.Part.LOGITS)).isEqualTo(rows);
+        assertThat(tensors(distillation)).isGreaterThan(tensors(grpo) + 4 * parameters);
         assertThat(distillation.operations()).isEqualTo(1.2 * grpo.operations());
+    }
+
+    /// Without the program, of which this process is no measure.
+    private static long tensors(Plan.Stage stage) {
+        return stage.bytes() - stage.memory().get(Plan.Part.PROGRAM);
     }
 
     private Plan plan(String set) {
