@@ -12,8 +12,7 @@
 ///    by the object that holds it.
 /// 3. Scopes, gradient mode and libtorch's thread count belong to the thread. A new thread starts with gradients on and no scope.
 ///
-/// The autograd graph holds its own references: closing a scope before `backward` is fine. A Java hook is the exception (see
-/// [rqat.tensor.Hooks]).
+/// The autograd graph holds its own references: closing a scope before `backward` is fine.
 @NullMarked
 package rqat.tensor;
 
