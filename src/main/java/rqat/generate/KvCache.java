@@ -37,6 +37,9 @@ final class KvCache implements AutoCloseable {
 
     /// Makes room for `rows` slots of `length` positions, keeping what the first `kept` slots hold. The product must be within the budget.
     void reserve(int rows, int length, int kept) {
+        if ((long) rows * length > tokenBudget) {
+            throw new IllegalArgumentException("%d slots of %d positions in a cache of %d".formatted(rows, length, tokenBudget));
+        }
         if (rows <= slots && length <= capacity) return;
         long newSlots = Math.max(rows, slots);
         long newCapacity = length <= capacity ? capacity : (length + length / 4 + GRANULE - 1) / GRANULE * GRANULE;

@@ -23,8 +23,9 @@ import rqat.tensor.Tensors;
 /// waiting one enters, first come first served.
 ///
 /// Two simplifications carry the design. The cache is filled with all tokens of a prompt *but the last*, which is then decoded like
-/// every later token, so there is one place where logits are made and tokens chosen. And a sequence is admitted only when the cache could
-/// hold the whole batch at its longest permitted length, so nothing is ever evicted and begun again.
+/// every later token, so there is one place where logits are made and tokens chosen. And sequences are admitted by the length they have,
+/// not by the one they may reach: when the cache is full after all, the latest request goes back to the queue and is filled in again when there is room,
+/// at the price of one pass over what it had, with the tokens it had.
 ///
 /// Samples of one prompt that are in flight together share the computation of the prompt: its keys and values are copied.
 ///
@@ -32,6 +33,9 @@ import rqat.tensor.Tensors;
 public final class LocalGenerator implements Generator {
     /// Tokens per prefill pass, padding included. More would not be faster, only need more memory.
     private static final int PREFILL_TOKENS = 2048;
+
+    /// Positions that a sequence is admitted with beyond those it has, so that it does not have to leave again at once.
+    private static final int HEADROOM = 16;
 
     private final Decoder decoder;
     private final int maxBatch;
@@ -114,6 +118,10 @@ public final class LocalGenerator implements Generator {
             return length - 1;
         }
 
+        boolean begun() {
+            return length > prompt.length;
+        }
+
         void append(int token, float logProbability) {
             int place = length - prompt.length;
             if (length == tokens.length) tokens = Arrays.copyOf(tokens, (int) Math.min(limit, length + length / 2L + 16));
@@ -153,6 +161,7 @@ public final class LocalGenerator implements Generator {
                     throw Failure.interrupted("interrupted after %d of %d completions".formatted(finished, completions.length));
                 }
                 admit();
+                makeRoom();
                 Scope.run(this::step);
             }
             return List.of(completions);
@@ -161,23 +170,49 @@ public final class LocalGenerator implements Generator {
         /// Lets waiting sequences in while batch and budget allow, and fills their slots.
         void admit() {
             int before = active.size();
-            long longest = active.stream().mapToLong(sequence -> sequence.limit).max().orElse(0);
+            long longest = longest();
             List<Sequence> twins = new ArrayList<>();
             while (!waiting.isEmpty() && active.size() + twins.size() < maxBatch) {
-                longest = Math.max(longest, waiting.getFirst().limit);
+                Sequence next = waiting.getFirst();
+                longest = Math.max(longest, Math.min(next.limit, next.length + HEADROOM));
                 if ((active.size() + twins.size() + 1) * longest > kvTokenBudget) break;
-                Sequence next = waiting.removeFirst();
-                (slotOfPrompt(next.prompt) < 0 ? active : twins).add(next);
+                waiting.removeFirst();
+                (next.begun() || slotOfPrompt(next.prompt) < 0 ? active : twins).add(next);
             }
             if (active.size() + twins.size() == before) return;
-            int length = 1;
-            for (Sequence sequence : active) length = Math.max(length, sequence.length);
-            cache.reserve(active.size() + twins.size(), length, before);
+            cache.reserve(active.size() + twins.size(), longest(), before);
             for (int slot = before; slot < active.size(); ) slot = prefill(slot);
             for (Sequence twin : twins) {
                 cache.copy(slotOfPrompt(twin.prompt), active.size(), twin.cached());
                 active.add(twin);
             }
+        }
+
+        /// Sends the latest requests back to the head of the queue until the cache can take one more token of each that stays. One always can.
+        void makeRoom() {
+            while ((long) active.size() * longest() > kvTokenBudget) {
+                int latest = 0;
+                for (int slot = 1; slot < active.size(); slot++) {
+                    if (active.get(slot).index > active.get(latest).index) latest = slot;
+                }
+                waiting.addFirst(leave(latest));
+            }
+        }
+
+        /// Positions that the longest active sequence has when its last token is decoded.
+        int longest() {
+            return active.stream().mapToInt(sequence -> sequence.length).max().orElse(0);
+        }
+
+        /// Takes the sequence in `slot` out of the batch; the last slot moves into the gap.
+        Sequence leave(int slot) {
+            Sequence sequence = active.get(slot);
+            Sequence last = active.removeLast();
+            if (last != sequence) {
+                cache.copy(active.size(), slot, last.cached());
+                active.set(slot, last);
+            }
+            return sequence;
         }
 
         int slotOfPrompt(int[] prompt) {
@@ -198,7 +233,7 @@ public final class LocalGenerator implements Generator {
             }
             int[] ids = new int[(end - first) * width];
             for (int slot = first; slot < end; slot++) {
-                System.arraycopy(active.get(slot).prompt, 0, ids, (slot - first) * width, active.get(slot).cached());
+                System.arraycopy(active.get(slot).tokens, 0, ids, (slot - first) * width, active.get(slot).cached());
             }
             int rows = end - first, columns = width;
             if (columns > 0) {
@@ -213,14 +248,12 @@ public final class LocalGenerator implements Generator {
             int rows = active.size();
             int[] ids = new int[rows];
             int[] positions = new int[rows];
-            int length = 0;
             for (int slot = 0; slot < rows; slot++) {
                 Sequence sequence = active.get(slot);
                 ids[slot] = sequence.tokens[sequence.length - 1];
                 positions[slot] = sequence.cached();
-                length = Math.max(length, sequence.length);
             }
-            cache.reserve(rows, length, rows);
+            cache.reserve(rows, longest(), rows);
             Tensor hidden = decoder.hidden(Tensors.of(ids, rows, 1), Tensors.of(positions, rows, 1), cache.decode(positions));
             Tensor logits = decoder.logits(hidden).to(ScalarType.Float);
             double temperature = sampling.temperature() == 0 ? 1 : sampling.temperature();
@@ -254,7 +287,7 @@ public final class LocalGenerator implements Generator {
             listener.token(sequence.index, token);
         }
 
-        /// Takes finished sequences out of the batch; the last slot moves into each gap.
+        /// Takes finished sequences out of the batch.
         void removeFinished() {
             for (int slot = active.size() - 1; slot >= 0; slot--) {
                 Sequence sequence = active.get(slot);
@@ -264,11 +297,7 @@ public final class LocalGenerator implements Generator {
                 completions[sequence.index] = completion;
                 finished++;
                 listener.completed(sequence.index, completion);
-                Sequence last = active.removeLast();
-                if (last != sequence) {
-                    cache.copy(active.size(), slot, last.cached());
-                    active.set(slot, last);
-                }
+                leave(slot);
             }
         }
 

@@ -182,12 +182,13 @@ class LocalGeneratorTest {
         assertThat(8 * full).isGreaterThan(tokens - 8L * SAMPLING.maxNewTokens());
 
         decoded.clear();
-        // 44 tokens at most each (prompt 20, new 24): 100 hold two of those.
+        // 44 tokens at most each (prompt 20, new 24), so that 100 surely hold two; they are let in by what they have, so there are more.
         new LocalGenerator(model.decoder(counting), 8, 100).generate(requests, SAMPLING, Listener.NONE);
-        assertThat(decoded).allMatch(rows -> rows <= 3).anyMatch(rows -> rows >= 2);
+        assertThat(decoded).anyMatch(rows -> rows >= 4);
     }
 
-    /// Sixty sequences of 2 to 90 tokens through a cache of 200: many times its size, so what ended sequences held is used again.
+    /// Sixty sequences of 2 to 90 tokens through a cache of 200 ([KvCache#reserve] refuses more): many times its size, so what ended sequences
+    /// held is used again, and sequences that grew too long together are filled in again from what they had.
     @Test
     void aSmallCacheServesManySequencesOfDifferentLengthsAlike() {
         List<Request> requests = new ArrayList<>();
@@ -197,28 +198,24 @@ class LocalGeneratorTest {
         }
         Sampling untilTheLimit = new Sampling(0.8, 1, 0, 1000, Set.of(5));
         int budget = 200;
-        int[] cached = new int[requests.size()];
-        int[] most = {0, 0};
+        int[] filled = {0};
+        Sites counting = new Sites() {
+            @Override
+            public Tensor attentionInput(int layer, Tensor x) {
+                if (layer == 0 && x.size(1) > 1) filled[0] += (int) x.size(0);
+                return x;
+            }
+        };
         List<Completion> large = new LocalGenerator(model.decoder(), 60, 100_000).generate(requests, untilTheLimit, Listener.NONE);
-        List<Completion> small = new LocalGenerator(model.decoder(), 60, budget).generate(requests, untilTheLimit, new Listener() {
-            @Override
-            public void token(int request, int token) {
-                cached[request] = cached[request] == 0 ? requests.get(request).prompt().length : cached[request] + 1;
-                most[0] = Math.max(most[0], Arrays.stream(cached).sum());
-                most[1] += 1;
-            }
-
-            @Override
-            public void completed(int request, Completion completion) {
-                cached[request] = 0;
-            }
-        });
+        List<Completion> small = new LocalGenerator(model.decoder(counting), 60, budget).generate(requests, untilTheLimit, Listener.NONE);
         for (int i = 0; i < requests.size(); i++) {
             assertThat(small.get(i).tokens()).as("request %d", i).isEqualTo(large.get(i).tokens());
             assertThat(small.get(i).stop()).isEqualTo(large.get(i).stop());
+            assertThat(small.get(i).logProbabilities()).containsExactly(large.get(i).logProbabilities(), within(1e-4f));
         }
-        assertThat(most[0]).as("cached at the fullest").isBetween(budget / 2, budget);
-        assertThat(most[1]).as("tokens in all").isGreaterThan(5 * budget);
+        int tokens = large.stream().mapToInt(completion -> completion.tokens().length).sum();
+        assertThat(tokens).as("tokens in all").isGreaterThan(5 * budget);
+        assertThat(filled[0]).as("sequences filled in, some of them again").isGreaterThan(requests.size());
     }
 
     @Test
