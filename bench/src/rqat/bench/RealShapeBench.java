@@ -129,7 +129,12 @@ public final class RealShapeBench {
         int length = 32, fresh = 32;
         double one = tokensPerSecond(decoder, 1, 1, length, fresh);
         double batched = tokensPerSecond(decoder, 64, 64, length, fresh);
-        double products = Meter.multiplicationsPerSecond(ScalarType.BFloat16, 2048, 4, Meter::seconds), bandwidth = Meter.bytesPerSecond(64 << 20, Meter::seconds);
+        double products = 0, bandwidth = 0;
+        // The best of some: a limit that something else on the machine lowered would flatter.
+        for (int i = 0; i < 8; i++) {
+            products = Math.max(products, Meter.multiplicationsPerSecond(ScalarType.BFloat16, 2048, 4, Meter::seconds));
+            bandwidth = Math.max(bandwidth, Meter.bytesPerSecond(64 << 20, Meter::seconds));
+        }
         double bytes = 2.0 * CONFIG.parameters();
         System.out.printf(
                 "one at a time %.1f tokens/s, %.2f of the %.1f that reading the weights at %.1f GB/s allows%n",
