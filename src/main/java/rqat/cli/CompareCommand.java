@@ -10,8 +10,8 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
-import rqat.report.RunComparison;
 import rqat.report.Results;
+import rqat.report.RunComparison;
 import tools.jackson.databind.json.JsonMapper;
 
 /// `rqat compare`.

@@ -24,8 +24,8 @@ import rqat.tensor.Tensors;
 ///
 /// Two simplifications carry the design. The cache is filled with all tokens of a prompt *but the last*, which is then decoded like
 /// every later token, so there is one place where logits are made and tokens chosen. And sequences are admitted by the length they have,
-/// not by the one they may reach: when the cache is full after all, the latest request goes back to the queue and is filled in again when there is room,
-/// at the price of one pass over what it had, with the tokens it had.
+/// not by the one they may reach: when the cache is full after all, the latest request goes back to the queue with its tokens and is filled
+/// in again when there is room, at the price of one pass over them.
 ///
 /// Samples of one prompt that are in flight together share the computation of the prompt: its keys and values are copied.
 ///
@@ -34,7 +34,7 @@ public final class LocalGenerator implements Generator {
     /// Tokens per prefill pass, padding included. More would not be faster, only need more memory.
     private static final int PREFILL_TOKENS = 2048;
 
-    /// Positions that a sequence is admitted with beyond those it has, so that it does not have to leave again at once.
+    /// Positions beyond those they have that all sequences must have room for when one is admitted, so that none has to leave again at once.
     private static final int HEADROOM = 16;
 
     private final Decoder decoder;
@@ -118,6 +118,11 @@ public final class LocalGenerator implements Generator {
             return length - 1;
         }
 
+        /// The length with its headroom.
+        int comfortable() {
+            return Math.min(limit, length + HEADROOM);
+        }
+
         boolean begun() {
             return length > prompt.length;
         }
@@ -170,11 +175,11 @@ public final class LocalGenerator implements Generator {
         /// Lets waiting sequences in while batch and budget allow, and fills their slots.
         void admit() {
             int before = active.size();
-            long longest = longest();
+            long longest = active.stream().mapToInt(Sequence::comfortable).max().orElse(0);
             List<Sequence> twins = new ArrayList<>();
             while (!waiting.isEmpty() && active.size() + twins.size() < maxBatch) {
                 Sequence next = waiting.getFirst();
-                longest = Math.max(longest, Math.min(next.limit, next.length + HEADROOM));
+                longest = Math.max(longest, next.comfortable());
                 if ((active.size() + twins.size() + 1) * longest > kvTokenBudget) break;
                 waiting.removeFirst();
                 (next.begun() || slotOfPrompt(next.prompt) < 0 ? active : twins).add(next);

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import org.bytedeco.pytorch.Tensor;
-import rqat.model.Linear;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 
@@ -83,9 +82,7 @@ public final class LiveTransforms implements AutoCloseable {
             int block = layer;
             Scope.run(() -> Grad.on(() -> {
                 var effective = flat.unrounded(block, leaves);
-                for (Linear linear : Linear.values()) {
-                    effective.compute(linear.weight(block), (_, weight) -> flat.rounded(linear, weight));
-                }
+                flat.round(block, effective);
                 effective.putAll(flat.sites(block, leaves));
                 List<Tensor> products = effective.entrySet().stream()
                         .filter(entry -> gradients.containsKey(entry.getKey()))

@@ -150,14 +150,17 @@ record MemoryModel(ModelConfig config, int width, int group) {
     long cache(int sequences, int prompt, int limit, double budgetGib) {
         long position = 2L * config.layers() * keyWidth() * width;
         long budget = (long) (budgetGib * (1L << 30)) / position;
-        long rows = Math.max(1, Math.min(sequences, budget / limit));
+        long slots = 0;
         long capacity = 0;
         long peak = 0;
         for (int length = Math.max(1, prompt); length <= limit; length++) {
             if (length <= capacity) continue;
+            // Those that no longer fit leave (`rqat.generate.LocalGenerator`).
+            long rows = Math.max(1, Math.min(sequences, budget / length));
             long larger = (length + length / 4 + CACHE_GRANULE - 1L) / CACHE_GRANULE * CACHE_GRANULE;
             if (rows * larger > budget) larger = Math.min(larger, budget / rows);
-            peak = Math.max(peak, rows * (capacity + larger));
+            peak = Math.max(peak, slots * capacity + rows * larger);
+            slots = rows;
             capacity = larger;
         }
         return peak * position;

@@ -3,9 +3,9 @@ package rqat.eval;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.api.Test;
 import rqat.Fixtures;
 import rqat.data.DataSource;
 import rqat.verify.Gold;
