@@ -1,24 +1,28 @@
 package rqat.quant;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SequencedMap;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.ToDoubleFunction;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import rqat.model.Attention;
+import org.jspecify.annotations.Nullable;
 import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
-import rqat.model.Rotation;
 import rqat.model.Sites;
 import rqat.model.Weights;
+import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -33,8 +37,9 @@ import rqat.tensor.Tensors;
 /// its own part of the output, `sum_j w_j x_j` over the group, errs least; query and key are left alone, since their errors meet in a product.
 /// All inputs and outputs are those of the full-precision model.
 ///
-/// Deviations from the reference code: windows may differ in length; the clip error is `d^T (X^T X) d` with the Gram matrix of the sampled
-/// inputs, in float64, instead of a sum over them; searches compare float64 sums.
+/// Deviations from the reference code: windows may differ in length; errors of single maps are `d^T (X^T X) d` with a Gram matrix of their
+/// inputs in float64 instead of passes over them, that of all tokens for scales and that of sampled ones for limits; searches compare float64
+/// sums.
 ///
 /// Shapes: R rows, C columns, G columns per group, N tokens.
 final class AwqSearch {
@@ -43,6 +48,7 @@ final class AwqSearch {
     private static final int LIMITS = 10;
     private static final double LIMIT_STEP = 1.0 / 20;
     private static final int SAMPLED_TOKENS = 512;
+    private static final int BATCH_TOKENS = 4096;
     /// Elements of a weight whose clip error is computed at a time.
     private static final long CLIP_ELEMENTS = 1 << 22;
 
@@ -57,33 +63,51 @@ final class AwqSearch {
 
     /// What was done to a block; the tensors live during the call only.
     ///
-    /// @param scalings by the first map that is scaled
+    /// @param scalings of the inputs that are scaled
     /// @param limits   `[R, groups]`, largest absolute values of the scaled weights
-    /// @param inputs   `[N, C]`, the sampled inputs of every map, divided by its scales
-    record Block(int layer, SequencedMap<Linear, Scaling> scalings, Map<Linear, Tensor> limits, Map<Linear, Tensor> inputs) {}
+    /// @param inputs   `[N, C]`, what was sampled of every input, divided by its scales
+    record Block(int layer, SequencedMap<Site, Scaling> scalings, Map<Linear, Tensor> limits, Map<Site, Tensor> inputs) {}
 
     /// Scales and clips `latents` in place.
     ///
-    /// @param weights the full-precision weights in the compute dtype; not changed
-    /// @param done    called after every block
+    /// @param weights  the full-precision weights in the compute dtype; not changed
+    /// @param listener hears of every ratio that was tried
+    /// @param done     called after every block
+    /// @throws rqat.Failure as [Calibration#run]
     static void run(
             ModelConfig config,
             Map<String, Tensor> latents,
             Weights weights,
             int[][] windows,
             GridSpec spec,
+            Calibration.Listener listener,
             Consumer<Block> done) {
-        Calibration.embedded(config, weights, windows, states -> {
-            for (int layer = 0; layer < config.layers(); layer++) {
-                Calibration.stopIfInterrupted(layer);
-                var work = new Work(config, latents, weights, spec, layer, states);
-                try {
+        Calibration.check(config, windows);
+        List<PackedBatch> batches = new ArrayList<>();
+        try {
+            Grad.off(() -> {
+                packed(windows).forEach(batch -> batches.add(PackedBatch.embed(config, weights, batch)));
+                for (int layer = 0; layer < config.layers(); layer++) {
+                    var work = new Work(config, latents, weights, spec, layer, batches, listener);
                     Scope.run(() -> done.accept(work.run()));
-                } finally {
-                    work.close();
                 }
+            });
+        } finally {
+            batches.forEach(PackedBatch::close);
+        }
+    }
+
+    /// Windows in their order, at most [#BATCH_TOKENS] tokens in a batch of more than one.
+    private static List<int[][]> packed(int[][] windows) {
+        List<int[][]> batches = new ArrayList<>();
+        for (int from = 0, to; from < windows.length; from = to) {
+            int tokens = 0;
+            for (to = from; to < windows.length && (to == from || tokens + windows[to].length <= BATCH_TOKENS); to++) {
+                tokens += windows[to].length;
             }
-        });
+            batches.add(Arrays.copyOfRange(windows, from, to));
+        }
+        return batches;
     }
 
     /// The scales of the ratio with the smallest `loss`, for mean input magnitudes `[C]`.
@@ -148,32 +172,17 @@ final class AwqSearch {
         return groups.minimum(bound).maximum(bound.neg());
     }
 
-    /// Multiplies the columns of the maps that share the inputs of `first` by `scale [C]` and divides what comes before, in `latents`: the model
-    /// stays the same.
-    static void apply(ModelConfig config, Map<String, Tensor> latents, int layer, Linear first, Tensor scale) {
-        switch (first) {
-            case QUERY -> {
-                scaleInputs(latents, layer, scale, Linear.QUERY, Linear.KEY, Linear.VALUE);
-                latents.get(ModelConfig.attentionNorm(layer)).div_(scale);
-            }
-            case GATE -> {
-                scaleInputs(latents, layer, scale, Linear.GATE, Linear.UP);
-                latents.get(ModelConfig.mlpNorm(layer)).div_(scale);
-            }
-            case OUTPUT -> {
-                scaleInputs(latents, layer, scale, Linear.OUTPUT);
-                divideOutputs(config, latents, layer, scale, Linear.VALUE);
-            }
-            case DOWN -> {
-                scaleInputs(latents, layer, scale, Linear.DOWN);
-                divideOutputs(config, latents, layer, scale, Linear.UP);
-            }
-            case KEY, VALUE, UP -> throw new IllegalStateException(first + " has no scales of its own");
+    /// Multiplies the columns of the maps that read `input` by `scale [C]` and divides what comes before, in `latents`: the model stays the
+    /// same.
+    static void apply(ModelConfig config, Map<String, Tensor> latents, int layer, Site input, Tensor scale) {
+        for (Linear linear : input.readers()) latents.get(linear.weight(layer)).mul_(scale);
+        switch (input) {
+            case ATTENTION_INPUT -> latents.get(ModelConfig.attentionNorm(layer)).div_(scale);
+            case ATTENTION_OUTPUT -> divideOutputs(config, latents, layer, scale, Linear.VALUE);
+            case MLP_INPUT -> latents.get(ModelConfig.mlpNorm(layer)).div_(scale);
+            case MLP_HIDDEN -> divideOutputs(config, latents, layer, scale, Linear.UP);
+            case QUERIES, KEYS, VALUES -> throw new IllegalArgumentException("no map reads " + input);
         }
-    }
-
-    private static void scaleInputs(Map<String, Tensor> latents, int layer, Tensor scale, Linear... linears) {
-        for (Linear linear : linears) latents.get(linear.weight(layer)).mul_(scale);
     }
 
     private static void divideOutputs(ModelConfig config, Map<String, Tensor> latents, int layer, Tensor scale, Linear linear) {
@@ -181,101 +190,155 @@ final class AwqSearch {
         if (config.hasBias(linear)) latents.get(linear.bias(layer)).div_(scale);
     }
 
-    /// A part of the model whose output on one batch is compared.
-    @FunctionalInterface
-    private interface Module {
-        Tensor output(Weights weights, int batch);
+    /// What the searches need to know of an input of linear maps, so that the input itself is not kept.
+    private static final class Statistics {
+        private final long stride;
+        private final Tensor magnitudes;
+        /// Sum of `x x^T` over all tokens, `[C, C]`, float64; only of inputs whose search needs it.
+        private final @Nullable Tensor gram;
+        private final Tensor sampled;
+        private long tokens;
+
+        /// Of nothing yet; the tensors are the surrounding scope's.
+        ///
+        /// @param total    tokens to come, of which at least [#SAMPLED_TOKENS] are sampled if there are as many
+        /// @param products whether [#squaredError] will be asked for
+        Statistics(int columns, long total, boolean products) {
+            stride = Math.max(1, total / SAMPLED_TOKENS);
+            magnitudes = Tensors.zeros(ScalarType.Double, columns);
+            gram = products ? Tensors.zeros(ScalarType.Double, columns, columns) : null;
+            sampled = Tensors.empty(ScalarType.Float, Math.ceilDiv(total, stride), columns);
+        }
+
+        /// Adds the tokens of `x [1, N, C]`.
+        void add(Tensor x) {
+            Tensor flat = x.reshape(-1, x.size(-1));
+            magnitudes.add_(flat.abs().to(ScalarType.Float).sum(0));
+            if (gram != null) {
+                Tensor wide = flat.to(ScalarType.Double);
+                gram.addmm_(wide.t(), wide);
+            }
+            long first = Math.floorMod(-tokens, stride), end = flat.size(0);
+            if (first < end) {
+                Tensor chosen = torch.arange(new Scalar(first), new Scalar(end), new Scalar(stride), Tensors.options(ScalarType.Long));
+                sampled.narrow(0, Math.ceilDiv(tokens, stride), chosen.size(0)).copy_(flat.index_select(0, chosen));
+            }
+            tokens += end;
+        }
+
+        /// `mean |x|`, `[C]`, float32.
+        Tensor meanMagnitudes() {
+            return magnitudes.div(new Scalar((double) tokens)).to(ScalarType.Float);
+        }
+
+        /// Sum of `|D x|^2` over all tokens for the error `D [R, C]` of a map.
+        double squaredError(Tensor error) {
+            return Tensors.item(error.matmul(Objects.requireNonNull(gram)).mul_(error).sum());
+        }
     }
 
-    /// One block.
+    /// A part of the block, for the batch with a given index.
+    @FunctionalInterface
+    private interface Part {
+        Tensor output(Decoder decoder, int batch);
+    }
+
+    /// One block. Tensors are those of the scope in which it runs.
     private static final class Work {
         private final ModelConfig config;
         private final Map<String, Tensor> latents;
         private final Weights weights;
         private final GridSpec spec;
         private final int layer;
-        private final List<Tensor> states;
-        /// The inputs of every map, `[B, T, C]` a batch.
-        private final Map<Linear, List<Tensor>> inputs = new EnumMap<>(Linear.class);
-        private final SequencedMap<Linear, Scaling> scalings = new LinkedHashMap<>();
+        private final List<PackedBatch> batches;
+        private final Calibration.Listener listener;
+        private final long tokens;
+        private final Set<Site> scalable = EnumSet.copyOf(Site.INPUTS);
+        private final Map<Site, Statistics> inputs = new EnumMap<>(Site.class);
+        private final SequencedMap<Site, Scaling> scalings = new LinkedHashMap<>();
+        private int tried;
 
-        Work(ModelConfig config, Map<String, Tensor> latents, Weights weights, GridSpec spec, int layer, List<Tensor> states) {
+        Work(
+                ModelConfig config,
+                Map<String, Tensor> latents,
+                Weights weights,
+                GridSpec spec,
+                int layer,
+                List<PackedBatch> batches,
+                Calibration.Listener listener) {
             this.config = config;
             this.latents = latents;
             this.weights = weights;
             this.spec = spec;
             this.layer = layer;
-            this.states = states;
+            this.batches = batches;
+            this.listener = listener;
+            this.tokens = batches.stream().mapToLong(batch -> batch.states().size(1)).sum();
+            if (config.outputs(Linear.VALUE) != config.outputs(Linear.OUTPUT) || config.inputs(Linear.VALUE) != config.inputs(Linear.OUTPUT)) {
+                scalable.remove(Site.ATTENTION_OUTPUT);
+            }
         }
 
+        /// Scales and clips the block, and leaves its full-precision outputs in the batches.
         Block run() {
-            var decoder = new Decoder(config, weights, new Capture(inputs));
-            var attentionStates = new ArrayList<Tensor>();
-            var mlpStates = new ArrayList<Tensor>();
-            for (Tensor state : states) {
-                attentionStates.add(state.clone());
-                mlpStates.add(Scope.keep(() -> state.add(decoder.attention(layer, state, rotation(state), Attention.CAUSAL))));
-                Scope.run(() -> state.copy_(mlpStates.getLast().add(decoder.mlp(layer, mlpStates.getLast()))));
+            for (Site input : Site.INPUTS) {
+                inputs.put(input, new Statistics(input.width(config), tokens, input.readers().size() == 1 && scalable.contains(input)));
             }
-            search(List.of(Linear.QUERY, Linear.KEY, Linear.VALUE), (candidate, batch) -> new Decoder(config, candidate)
-                    .attention(layer, attentionStates.get(batch), rotation(attentionStates.get(batch)), Attention.CAUSAL));
-            if (config.outputs(Linear.VALUE) == config.outputs(Linear.OUTPUT) && config.inputs(Linear.VALUE) == config.inputs(Linear.OUTPUT)) {
-                search(List.of(Linear.OUTPUT), alone(Linear.OUTPUT));
+            var decoder = new Decoder(config, weights, new InputObserver(Sites.NONE, (input, x) -> inputs.get(input).add(x)));
+            var attended = new ArrayList<Tensor>();
+            var transformed = new ArrayList<Tensor>();
+            for (PackedBatch batch : batches) {
+                attended.add(Scope.keep(() -> attention(decoder, batch)));
+                transformed.add(Scope.keep(() -> decoder.mlp(layer, batch.states().add(attended.getLast()))));
             }
-            search(List.of(Linear.GATE, Linear.UP), (candidate, batch) -> new Decoder(config, candidate).mlp(layer, mlpStates.get(batch)));
-            search(List.of(Linear.DOWN), alone(Linear.DOWN));
+            search(Site.ATTENTION_INPUT, candidate -> squaredError(
+                    candidate, attended, (quantised, batch) -> attention(quantised, batches.get(batch))));
+            search(Site.ATTENTION_OUTPUT, candidate -> squaredError(candidate, Site.ATTENTION_OUTPUT));
+            search(Site.MLP_INPUT, candidate -> squaredError(
+                    candidate,
+                    transformed,
+                    (quantised, batch) -> quantised.mlp(layer, batches.get(batch).states().add(attended.get(batch)))));
+            search(Site.MLP_HIDDEN, candidate -> squaredError(candidate, Site.MLP_HIDDEN));
+            for (int i = 0; i < batches.size(); i++) batches.get(i).states().add_(attended.get(i)).add_(transformed.get(i));
             return clip();
         }
 
-        void close() {
-            for (Linear first : List.of(Linear.QUERY, Linear.OUTPUT, Linear.GATE, Linear.DOWN)) {
-                inputs.getOrDefault(first, List.of()).forEach(Tensor::close);
-            }
+        private Tensor attention(Decoder decoder, PackedBatch batch) {
+            return decoder.attention(layer, batch.states(), batch.rotation(decoder), batch.attention());
         }
 
-        private Module alone(Linear linear) {
-            return (candidate, batch) -> torch.linear(inputs.get(linear).get(batch), candidate.get(linear.weight(layer)));
-        }
-
-        private Rotation rotation(Tensor state) {
-            return new Decoder(config, weights).rotation(Tensors.range(0, state.size(1)).unsqueeze(0));
-        }
-
-        private void search(List<Linear> linears, Module module) {
-            List<Tensor> batches = inputs.get(linears.getFirst());
-            var exact = new ArrayList<Tensor>();
-            for (int batch = 0; batch < batches.size(); batch++) {
-                int index = batch;
-                exact.add(Scope.keep(() -> module.output(weights, index)));
-            }
-            double outputs = exact.stream().mapToLong(Tensor::numel).sum();
-            scalings.put(linears.getFirst(), scaling(magnitudes(batches), scale -> {
-                Weights candidate = rounded(linears, scale);
-                double sum = 0;
-                for (int batch = 0; batch < batches.size(); batch++) {
-                    int index = batch;
-                    sum += Scope.get(() -> Tensors.item(module.output(candidate, index)
-                            .sub(exact.get(index))
-                            .to(ScalarType.Float)
-                            .square()
-                            .to(ScalarType.Double)
-                            .sum()));
-                }
-                return sum / outputs;
+        /// Finds the scale of `input`, if it can be scaled.
+        ///
+        /// @param squaredError of the output over all tokens; every output here is as wide as the residual stream
+        private void search(Site input, ToDoubleFunction<Weights> squaredError) {
+            if (!scalable.contains(input)) return;
+            scalings.put(input, scaling(inputs.get(input).meanMagnitudes(), scale -> {
+                Calibration.stopIfInterrupted(layer);
+                double sum = squaredError.applyAsDouble(rounded(input.readers(), scale));
+                listener.passed(layer, ++tried, RATIOS * scalable.size());
+                return sum / tokens / config.hiddenSize();
             }));
-            exact.forEach(Tensor::close);
         }
 
-        private static Tensor magnitudes(List<Tensor> batches) {
-            return Scope.keep(() -> {
-                Tensor sum = Tensors.zeros(ScalarType.Float, batches.getFirst().size(2));
-                long tokens = 0;
-                for (Tensor batch : batches) {
-                    Scope.run(() -> sum.add_(flat(batch).to(ScalarType.Float).abs().sum(0)));
-                    tokens += batch.size(0) * batch.size(1);
-                }
-                return sum.div_(new Scalar((double) tokens));
-            });
+        private double squaredError(Weights candidate, List<Tensor> exact, Part part) {
+            var decoder = new Decoder(config, candidate);
+            double sum = 0;
+            for (int i = 0; i < exact.size(); i++) {
+                int batch = i;
+                sum += Scope.get(() -> Tensors.item(part.output(decoder, batch)
+                        .sub(exact.get(batch))
+                        .to(ScalarType.Float)
+                        .square()
+                        .to(ScalarType.Double)
+                        .sum()));
+            }
+            return sum;
+        }
+
+        /// That of the only map that reads `input`.
+        private double squaredError(Weights candidate, Site input) {
+            String name = input.readers().getFirst().weight(layer);
+            return Scope.get(() -> inputs.get(input).squaredError(candidate.get(name).to(ScalarType.Double).sub(weights.get(name))));
         }
 
         /// The weights with those of `linears` rounded in scaled form.
@@ -292,80 +355,23 @@ final class AwqSearch {
 
         /// Applies the scales, then searches and applies the limits.
         private Block clip() {
-            scalings.forEach((linear, scaling) -> apply(config, latents, layer, linear, scaling.scale()));
+            scalings.forEach((input, scaling) -> apply(config, latents, layer, input, scaling.scale()));
             var limits = new EnumMap<Linear, Tensor>(Linear.class);
-            var sampled = new EnumMap<Linear, Tensor>(Linear.class);
-            for (Linear linear : Linear.values()) {
-                Tensor weight = latents.get(linear.weight(layer));
-                Tensor tokens = sampled(linear);
-                sampled.put(linear, tokens);
-                if (linear == Linear.QUERY || linear == Linear.KEY) continue;
-                Tensor limit = limits(spec, weight, tokens);
-                limits.put(linear, limit);
-                Scope.run(() -> weight.copy_(
-                        clipped(weight.view(weight.size(0), limit.size(1), -1), limit).view(Tensors.shape(weight))));
-            }
-            return new Block(layer, scalings, limits, sampled);
-        }
-
-        /// Every n-th token of the inputs of `linear`, at least [#SAMPLED_TOKENS] if there are as many, `[N, C]`, float32.
-        private Tensor sampled(Linear linear) {
-            return Scope.keep(() -> {
-                List<Tensor> batches = inputs.get(linear).stream().map(Work::flat).toList();
-                long total = batches.stream().mapToLong(batch -> batch.size(0)).sum();
-                long stride = Math.max(1, total / SAMPLED_TOKENS);
-                var parts = new ArrayList<Tensor>();
-                long passed = 0;
-                for (Tensor batch : batches) {
-                    long first = Math.floorMod(-passed, stride);
-                    passed += batch.size(0);
-                    if (first < batch.size(0)) parts.add(batch.index_select(0, strided(first, batch.size(0), stride)));
+            var sampled = new EnumMap<Site, Tensor>(Site.class);
+            inputs.forEach((input, statistics) -> {
+                Scaling scaling = scalings.get(input);
+                Tensor seen = scaling == null ? statistics.sampled : statistics.sampled.div_(scaling.scale());
+                sampled.put(input, seen);
+                for (Linear linear : input.readers()) {
+                    if (linear == Linear.QUERY || linear == Linear.KEY) continue;
+                    Tensor weight = latents.get(linear.weight(layer));
+                    Tensor limit = limits(spec, weight, seen);
+                    limits.put(linear, limit);
+                    Scope.run(() -> weight.copy_(
+                            clipped(weight.view(weight.size(0), limit.size(1), -1), limit).view(Tensors.shape(weight))));
                 }
-                Tensor tokens = Tensors.cat(parts, 0).to(ScalarType.Float);
-                Scaling scaling = scalings.get(switch (linear) {
-                    case QUERY, KEY, VALUE -> Linear.QUERY;
-                    case GATE, UP -> Linear.GATE;
-                    case OUTPUT, DOWN -> linear;
-                });
-                return scaling == null ? tokens : tokens.div_(scaling.scale());
             });
-        }
-
-        private static Tensor strided(long from, long to, long stride) {
-            return torch.arange(new Scalar(from), new Scalar(to), new Scalar(stride), Tensors.options(ScalarType.Long));
-        }
-
-        private static Tensor flat(Tensor x) {
-            return x.reshape(-1, x.size(-1));
-        }
-    }
-
-    /// Keeps the inputs of the maps, batch by batch.
-    private record Capture(Map<Linear, List<Tensor>> inputs) implements Sites {
-        private Tensor keep(Tensor x, Linear... linears) {
-            Tensor kept = Scope.own(x::detach);
-            for (Linear linear : linears) inputs.computeIfAbsent(linear, _ -> new ArrayList<>()).add(kept);
-            return x;
-        }
-
-        @Override
-        public Tensor attentionInput(int layer, Tensor x) {
-            return keep(x, Linear.QUERY, Linear.KEY, Linear.VALUE);
-        }
-
-        @Override
-        public Tensor attentionOutput(int layer, Tensor x) {
-            return keep(x, Linear.OUTPUT);
-        }
-
-        @Override
-        public Tensor mlpInput(int layer, Tensor x) {
-            return keep(x, Linear.GATE, Linear.UP);
-        }
-
-        @Override
-        public Tensor mlpHidden(int layer, Tensor x) {
-            return keep(x, Linear.DOWN);
+            return new Block(layer, scalings, limits, sampled);
         }
     }
 }

@@ -44,63 +44,6 @@ public final class Calibration {
         void passed(int layer, int done, int total);
     }
 
-    /// Maps of a block that share their inputs, in the order of the forward pass.
-    private enum Stage {
-        ATTENTION_INPUT(Linear.QUERY, Linear.KEY, Linear.VALUE),
-        ATTENTION_OUTPUT(Linear.OUTPUT),
-        MLP_INPUT(Linear.GATE, Linear.UP),
-        MLP_HIDDEN(Linear.DOWN);
-
-        private final List<Linear> linears;
-
-        Stage(Linear... linears) {
-            this.linears = List.of(linears);
-        }
-    }
-
-    /// Adds the inputs of one stage, as the model's own sites leave them, to its Hessian.
-    private record Observer(Sites sites, Stage stage, Hessian hessian) implements Sites {
-        private Tensor observe(Stage passed, Tensor x) {
-            if (passed == stage) hessian.add(x);
-            return x;
-        }
-
-        @Override
-        public Tensor attentionInput(int layer, Tensor x) {
-            return observe(Stage.ATTENTION_INPUT, sites.attentionInput(layer, x));
-        }
-
-        @Override
-        public Tensor queries(int layer, Tensor queries) {
-            return sites.queries(layer, queries);
-        }
-
-        @Override
-        public Tensor keys(int layer, Tensor keys) {
-            return sites.keys(layer, keys);
-        }
-
-        @Override
-        public Tensor values(int layer, Tensor values) {
-            return sites.values(layer, values);
-        }
-
-        @Override
-        public Tensor attentionOutput(int layer, Tensor x) {
-            return observe(Stage.ATTENTION_OUTPUT, sites.attentionOutput(layer, x));
-        }
-
-        @Override
-        public Tensor mlpInput(int layer, Tensor x) {
-            return observe(Stage.MLP_INPUT, sites.mlpInput(layer, x));
-        }
-
-        @Override
-        public Tensor mlpHidden(int layer, Tensor x) {
-            return observe(Stage.MLP_HIDDEN, sites.mlpHidden(layer, x));
-        }
-    }
-
     /// Calibrates all blocks of a model whose activations are left alone.
     ///
     /// @throws Failure as [#run(ModelConfig, Weights, Sites, int[][], Solver, Listener)]
@@ -119,7 +62,7 @@ public final class Calibration {
         embedded(config, weights, windows, states -> {
             for (int layer = 0; layer < config.layers(); layer++) {
                 var passes = new Passes(layer, states, listener);
-                for (Stage stage : Stage.values()) quantise(config, weights, sites, layer, stage, passes, solver);
+                for (Site input : Site.INPUTS) quantise(config, weights, sites, layer, input, passes, solver);
                 int current = layer;
                 Decoder decoder = new Decoder(config, weights, sites);
                 passes.run(state -> state.copy_(block(decoder, current, state)));
@@ -144,13 +87,15 @@ public final class Calibration {
     }
 
     private static void quantise(
-            ModelConfig config, Weights weights, Sites sites, int layer, Stage stage, Passes passes, Solver solver) {
-        try (Hessian hessian = new Hessian(config.inputs(stage.linears.getFirst()))) {
-            Decoder decoder = new Decoder(config, weights, new Observer(sites, stage, hessian));
+            ModelConfig config, Weights weights, Sites sites, int layer, Site input, Passes passes, Solver solver) {
+        try (Hessian hessian = new Hessian(input.width(config))) {
+            Decoder decoder = new Decoder(config, weights, new InputObserver(sites, (site, x) -> {
+                if (site == input) hessian.add(x);
+            }));
             passes.run(state -> block(decoder, layer, state));
             Scope.run(() -> {
                 Tensor mean = hessian.mean();
-                for (Linear linear : stage.linears) {
+                for (Linear linear : input.readers()) {
                     Scope.run(() -> weights.get(linear.weight(layer)).copy_(solver.solve(layer, linear, mean)));
                 }
             });
@@ -159,7 +104,7 @@ public final class Calibration {
 
     /// The passes of all text through one block; between two batches is where an interruption stops them.
     private static final class Passes {
-        private static final int PER_BLOCK = Stage.values().length + 1;
+        private static final int PER_BLOCK = Site.INPUTS.size() + 1;
 
         private final int layer;
         private final List<Tensor> states;

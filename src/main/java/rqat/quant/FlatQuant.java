@@ -53,20 +53,8 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
     private static final double SMOOTHING = 0.3;
     private static final double SMALLEST = 1e-5;
 
-    /// A site's input, transformed by channel scales and a Kronecker product, and the maps that read it.
-    private enum Input {
-        ATTENTION(Site.ATTENTION_INPUT, Linear.QUERY, Linear.KEY, Linear.VALUE),
-        MLP(Site.MLP_INPUT, Linear.GATE, Linear.UP),
-        HIDDEN(Site.MLP_HIDDEN, Linear.DOWN);
-
-        private final Site site;
-        private final List<Linear> readers;
-
-        Input(Site site, Linear... readers) {
-            this.site = site;
-            this.readers = List.of(readers);
-        }
-    }
+    /// The inputs that channel scales and a Kronecker product transform.
+    private static final List<Site> TRANSFORMED = List.of(Site.ATTENTION_INPUT, Site.MLP_INPUT, Site.MLP_HIDDEN);
 
     /// Every parameter with its shape, block by block.
     ///
@@ -74,13 +62,13 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
     public SequencedMap<String, long[]> shapes() {
         var shapes = new LinkedHashMap<String, long[]>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            for (Input input : Input.values()) {
-                int shards = shards(input.site), width = input.site.width(config);
+            for (Site input : TRANSFORMED) {
+                int shards = shards(input), width = input.width(config);
                 require(width % shards == 0, "the intermediate size", width);
                 int left = leftFactor(width / shards);
-                shapes.put(input.site.tensor(layer, ActivationSites.LEFT), square(shards, left));
-                shapes.put(input.site.tensor(layer, ActivationSites.RIGHT), square(shards, width / shards / left));
-                shapes.put(input.site.tensor(layer, SCALE), new long[] {width});
+                shapes.put(input.tensor(layer, ActivationSites.LEFT), square(shards, left));
+                shapes.put(input.tensor(layer, ActivationSites.RIGHT), square(shards, width / shards / left));
+                shapes.put(input.tensor(layer, SCALE), new long[] {width});
             }
             require(config.heads() % method.shards() == 0, "the number of heads", config.heads());
             shapes.put(Site.ATTENTION_OUTPUT.tensor(layer, ActivationSites.LEFT), square(method.shards(), config.heads() / method.shards()));
@@ -148,15 +136,15 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
     /// @param largest per site `[width]`, the largest absolute input over the calibration text
     SequencedMap<String, Tensor> channelScales(int layer, Map<String, Tensor> latents, Map<Site, Tensor> largest) {
         var scales = new LinkedHashMap<String, Tensor>();
-        for (Input input : Input.values()) {
+        for (Site input : TRANSFORMED) {
             List<Tensor> columns = new ArrayList<>();
-            for (Linear linear : input.readers) {
+            for (Linear linear : input.readers()) {
                 columns.add(latents.get(linear.weight(layer)).abs().amax(new long[] {0}, true));
             }
             Tensor weight = atLeast(Tensors.cat(columns, 0).amax(new long[] {0}, false), SMALLEST);
-            Tensor activation = atLeast(largest.get(input.site), SMALLEST);
+            Tensor activation = atLeast(largest.get(input), SMALLEST);
             scales.put(
-                    input.site.tensor(layer, SCALE),
+                    input.tensor(layer, SCALE),
                     atLeast(power(weight, 1 - SMOOTHING).div(power(activation, SMOOTHING)), SMALLEST));
         }
         return scales;
@@ -188,7 +176,7 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
         String attentionNorm = ModelConfig.attentionNorm(layer), mlpNorm = ModelConfig.mlpNorm(layer);
         results.put(attentionNorm, narrow(() -> block.norm(attentionNorm, Site.ATTENTION_INPUT)));
         results.put(mlpNorm, narrow(() -> block.norm(mlpNorm, Site.MLP_INPUT)));
-        for (Input input : Input.values()) block.add(results, input.site, input.readers);
+        for (Site input : TRANSFORMED) block.add(results, input, input.readers());
         block.add(results, Site.ATTENTION_OUTPUT, List.of(Linear.OUTPUT));
         for (Linear linear : List.of(Linear.VALUE, Linear.UP)) {
             if (config.hasBias(linear)) results.put(linear.bias(layer), narrow(() -> block.bias(linear)));
@@ -208,7 +196,8 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
 
     /// Rounds the weights of block `layer` among `tensors`; those of maps that read the same input together, which is faster.
     void round(int layer, Map<String, Tensor> tensors) {
-        for (List<Linear> maps : List.of(Input.ATTENTION.readers, Input.MLP.readers, Input.HIDDEN.readers, List.of(Linear.OUTPUT))) {
+        for (Site input : Site.INPUTS) {
+            List<Linear> maps = input.readers();
             List<Tensor> rounded = parts(maps, rounded(maps.getFirst(), stacked(maps, map -> tensors.get(map.weight(layer)))));
             for (int i = 0; i < maps.size(); i++) tensors.put(maps.get(i).weight(layer), rounded.get(i));
         }
@@ -252,8 +241,8 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
     private record Block(FlatQuant flat, int layer, Map<String, Tensor> tensors, ScalarType type, Map<Site, KroneckerTransform> undo) {
         Block(FlatQuant flat, int layer, Map<String, Tensor> tensors, ScalarType type) {
             this(flat, layer, tensors, type, new EnumMap<>(Site.class));
-            for (Input input : Input.values()) {
-                undo.put(input.site, new KroneckerTransform(part(input.site, ActivationSites.LEFT), part(input.site, ActivationSites.RIGHT)).inverseTransposed());
+            for (Site input : TRANSFORMED) {
+                undo.put(input, new KroneckerTransform(part(input, ActivationSites.LEFT), part(input, ActivationSites.RIGHT)).inverseTransposed());
             }
             undo.put(
                     Site.ATTENTION_OUTPUT,

@@ -86,8 +86,9 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
         Map<Site, Tensor> largest = new EnumMap<>(Site.class);
         try {
             Grad.off(() -> {
+                var sites = new InputObserver(Sites.NONE, (site, x) -> observe(largest, site, x));
+                var decoder = new Decoder(flat.config(), new Weights(new LinkedHashMap<>(latents)), sites);
                 for (PackedBatch batch : batches) {
-                    var decoder = new Decoder(flat.config(), new Weights(new LinkedHashMap<>(latents)), new Observer(largest));
                     outputs.add(Scope.own(() -> batch.through(decoder, layer)));
                 }
                 Scope.run(() -> flat.channelScales(layer, latents, largest).forEach((name, scale) -> parameters.get(name).copy_(scale)));
@@ -98,33 +99,15 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
         return outputs;
     }
 
-    /// Remembers the largest absolute input of each channel and changes nothing.
-    private record Observer(Map<Site, Tensor> largest) implements Sites {
-        private Tensor observe(Site site, Tensor x) {
-            Tensor now = Scope.own(() -> {
-                Tensor values = x.reshape(-1, x.size(-1)).abs().amax(new long[] {0}, false);
-                Tensor before = largest.get(site);
-                return before == null ? values : torch.maximum(before, values);
-            });
-            Tensor before = largest.put(site, now);
-            if (before != null) before.close();
-            return x;
-        }
-
-        @Override
-        public Tensor attentionInput(int layer, Tensor x) {
-            return observe(Site.ATTENTION_INPUT, x);
-        }
-
-        @Override
-        public Tensor mlpInput(int layer, Tensor x) {
-            return observe(Site.MLP_INPUT, x);
-        }
-
-        @Override
-        public Tensor mlpHidden(int layer, Tensor x) {
-            return observe(Site.MLP_HIDDEN, x);
-        }
+    /// Takes the largest absolute value of each channel into account.
+    private static void observe(Map<Site, Tensor> largest, Site site, Tensor x) {
+        Tensor now = Scope.own(() -> {
+            Tensor values = x.reshape(-1, x.size(-1)).abs().amax(new long[] {0}, false);
+            Tensor before = largest.get(site);
+            return before == null ? values : torch.maximum(before, values);
+        });
+        Tensor before = largest.put(site, now);
+        if (before != null) before.close();
     }
 
     /// Output `[1, N, hidden]` of a block with weights and activations rounded; differentiable.

@@ -10,7 +10,6 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
-import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
@@ -193,15 +192,17 @@ public final class Quantiser {
 
         private void awq(Weights weights) {
             GridSpec spec = specs.values().iterator().next();
-            AwqSearch.run(config, latents, weights, windows, spec, block -> block.inputs().forEach((linear, inputs) -> {
-                String name = linear.weight(block.layer());
-                double error = Scope.get(() -> {
-                    Tensor latent = latents.get(name);
-                    Grid grid = Grid.fit(spec, latent, ClipSearch.TIGHT);
-                    grids.put(name, grid.copy());
-                    return ratio(inputs.matmul(latent.sub(grid.fakeQuantise(latent)).t()).square(), inputs.matmul(latent.t()).square());
-                });
-                done(name, error);
+            AwqSearch.run(config, latents, weights, windows, spec, listener, block -> block.inputs().forEach((input, seen) -> {
+                for (Linear linear : input.readers()) {
+                    String name = linear.weight(block.layer());
+                    double error = Scope.get(() -> {
+                        Tensor latent = latents.get(name);
+                        Grid grid = Grid.fit(spec, latent, ClipSearch.TIGHT);
+                        grids.put(name, grid.copy());
+                        return ratio(seen.matmul(latent.sub(grid.fakeQuantise(latent)).t()).square(), seen.matmul(latent.t()).square());
+                    });
+                    done(name, error);
+                }
             }));
         }
     }

@@ -1,18 +1,33 @@
 package rqat.quant;
 
+import java.util.List;
 import java.util.Locale;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
 
 /// The places of [rqat.model.Sites] by name, for descriptions and files.
 public enum Site {
-    ATTENTION_INPUT,
+    ATTENTION_INPUT(Linear.QUERY, Linear.KEY, Linear.VALUE),
     QUERIES,
     KEYS,
     VALUES,
-    ATTENTION_OUTPUT,
-    MLP_INPUT,
-    MLP_HIDDEN;
+    ATTENTION_OUTPUT(Linear.OUTPUT),
+    MLP_INPUT(Linear.GATE, Linear.UP),
+    MLP_HIDDEN(Linear.DOWN);
+
+    /// The inputs of linear maps, in the order of the forward pass.
+    static final List<Site> INPUTS = List.of(ATTENTION_INPUT, ATTENTION_OUTPUT, MLP_INPUT, MLP_HIDDEN);
+
+    private final List<Linear> readers;
+
+    Site(Linear... readers) {
+        this.readers = List.of(readers);
+    }
+
+    /// The maps that read what passes here.
+    public List<Linear> readers() {
+        return readers;
+    }
 
     /// Size of the last axis of what passes here.
     public int width(ModelConfig config) {

@@ -53,7 +53,7 @@ class AwqFixtureTest {
             var scaled = new LinkedHashMap<String, Tensor>();
             model.latents().forEach((name, latent) -> scaled.put(name, latent.clone()));
             Weights exact = new Weights(new LinkedHashMap<>(model.latents()));
-            AwqSearch.run(model.config(), scaled, exact, windows(ids), spec, block -> {
+            AwqSearch.run(model.config(), scaled, exact, windows(ids), spec, Calibration.Listener.NONE, block -> {
                 String name = "w%d.layer%d".formatted(bits, block.layer());
                 if (!figures.has(name)) return;
                 checkScalings(block, name, figures.get(name), expected);
@@ -73,12 +73,12 @@ class AwqFixtureTest {
     }
 
     private static void checkScalings(AwqSearch.Block block, String name, JsonNode figures, Map<String, Tensor> expected) {
-        List<Linear> found = new ArrayList<>(block.scalings().keySet());
+        List<Site> found = new ArrayList<>(block.scalings().keySet());
         assertThat(found).hasSize(figures.get("groups").size());
         for (int i = 0; i < found.size(); i++) {
             JsonNode group = figures.get("groups").get(i);
             String first = group.get("linears").get(0).asString();
-            assertThat(found.get(i).weight(block.layer())).endsWith("." + first + ".weight");
+            assertThat(found.get(i).readers().getFirst().weight(block.layer())).endsWith("." + first + ".weight");
             AwqSearch.Scaling scaling = block.scalings().get(found.get(i));
             JsonNode losses = group.get("losses_for_ratio_0_to_0.95");
             assertThat(scaling.losses()).hasSize(losses.size());
@@ -102,7 +102,7 @@ class AwqFixtureTest {
             assertThat(block.limits().containsKey(linear)).isEqualTo(reference != null);
             if (reference != null) {
                 Tensor full = weight.view(weight.size(0), reference.size(1), -1).abs().amax(new long[] {-1}, false);
-                Tensor limits = AwqSearch.limits(spec, weight, block.inputs().get(linear));
+                Tensor limits = AwqSearch.limits(spec, weight, block.inputs().get(inputOf(linear)));
                 long different = Tensors.longs(limits.div(full).sub(reference.div(full)).abs().gt(new Scalar(1e-3)).sum())[0];
                 assertThat(different).as(map).isLessThanOrEqualTo(figures.get("clip").get(map).get("near_ties_below_1e-4").asLong());
                 Tensor bound = reference.unsqueeze(-1);
@@ -118,13 +118,12 @@ class AwqFixtureTest {
     }
 
     private static Tensor scaleOf(Linear linear, String name, Map<String, Tensor> expected) {
-        Linear first = switch (linear) {
-            case QUERY, KEY, VALUE -> Linear.QUERY;
-            case GATE, UP -> Linear.GATE;
-            case OUTPUT, DOWN -> linear;
-        };
-        Tensor scale = expected.get(name + ".scale." + shortName(first, 0));
+        Tensor scale = expected.get(name + ".scale." + shortName(inputOf(linear).readers().getFirst(), 0));
         return scale == null ? Tensors.full(ScalarType.Float, 1, 1) : scale;
+    }
+
+    private static Site inputOf(Linear linear) {
+        return Site.INPUTS.stream().filter(input -> input.readers().contains(linear)).findFirst().orElseThrow();
     }
 
     private static String shortName(Linear linear, int layer) {

@@ -13,7 +13,6 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.Property;
-import rqat.model.Linear;
 import rqat.run.RandomStream;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -93,7 +92,8 @@ class AwqSearchTest {
     void outputIsScaledBehindValueOnlyWhereTheyHaveOneShape() {
         try (QuantisedModel model = TinyModel.fullPrecision(TinyModel.source(directory), 1)) {
             AwqSearch.run(model.config(), copies(model), model.weights(ScalarType.Float), TinyModel.windows(model.config(), 4, 1), SPEC,
-                    block -> assertThat(block.scalings().keySet()).containsExactly(Linear.QUERY, Linear.GATE, Linear.DOWN));
+                    Calibration.Listener.NONE,
+                    block -> assertThat(block.scalings().keySet()).containsExactly(Site.ATTENTION_INPUT, Site.MLP_INPUT, Site.MLP_HIDDEN));
         }
     }
 

@@ -31,9 +31,10 @@ class EquivalenceFixtureTest {
             model.latents().forEach((name, latent) -> searched.put(name, latent.clone()));
             Weights exact = new Weights(model.latents());
             AwqSearch.run(model.config(), searched, exact, TinyModel.windows(model.config(), 8, 3), new GridSpec(3, 64, false, ScaleType.FLOAT32),
-                    block -> block.scalings().forEach((first, scaling) -> {
-                        assertThat(scaling.best()).as("a scale other than 1 for %s", first).isPositive();
-                        AwqSearch.apply(model.config(), scaled, block.layer(), first, scaling.scale());
+                    Calibration.Listener.NONE,
+                    block -> block.scalings().forEach((input, scaling) -> {
+                        assertThat(scaling.best()).as("a scale other than 1 for %s", input).isPositive();
+                        AwqSearch.apply(model.config(), scaled, block.layer(), input, scaling.scale());
                     }));
             assertSameLogits(model, new Decoder(model.config(), new Weights(scaled)));
         });
