@@ -7,9 +7,9 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import rqat.verify.Gold;
 import rqat.verify.MathVerifier;
 import rqat.verify.ReferenceVerifier;
+import rqat.verify.Verifier;
 
 /// Answer pairs a second in both modes, on completions of a few lines and of a hundred thousand characters, and the longest time that any
 /// of many hostile inputs of up to a million characters takes. Times are processor time of one thread, so that a busy machine does not
@@ -37,20 +37,20 @@ public final class VerifierBench {
     private static void throughput(String name, String prefix, int pairs, boolean print) {
         var clean = new MathVerifier();
         var reference = ReferenceVerifier.forReasoning();
-        Gold[] golds = new Gold[PAIRS.length];
-        ReferenceVerifier.Prepared[] prepared = new ReferenceVerifier.Prepared[PAIRS.length];
+        var golds = new Verifier.Judge[PAIRS.length];
+        var prepared = new Verifier.Judge[PAIRS.length];
         for (int i = 0; i < PAIRS.length; i++) {
-            golds[i] = Gold.of(PAIRS[i][0]);
-            prepared[i] = reference.prepare("$" + PAIRS[i][0] + "$");
+            golds[i] = clean.judge(PAIRS[i][0]);
+            prepared[i] = reference.judge("$" + PAIRS[i][0] + "$");
         }
         int right = 0;
         long start = CLOCK.getCurrentThreadCpuTime();
         for (int i = 0; i < pairs; i++) {
-            right += clean.verify(prefix + "\\boxed{" + PAIRS[i % PAIRS.length][1] + "}.", false, golds[i % PAIRS.length]).correct() ? 1 : 0;
+            right += golds[i % PAIRS.length].verdict(prefix + "\\boxed{" + PAIRS[i % PAIRS.length][1] + "}.", false).correct() ? 1 : 0;
         }
         long middle = CLOCK.getCurrentThreadCpuTime();
         for (int i = 0; i < pairs; i++) {
-            right += reference.verify(prefix + "$\\boxed{" + PAIRS[i % PAIRS.length][1] + "}$.", false, prepared[i % PAIRS.length]).correct() ? 1 : 0;
+            right += prepared[i % PAIRS.length].verdict(prefix + "$\\boxed{" + PAIRS[i % PAIRS.length][1] + "}$.", false).correct() ? 1 : 0;
         }
         long end = CLOCK.getCurrentThreadCpuTime();
         if (print) {

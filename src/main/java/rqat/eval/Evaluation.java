@@ -32,6 +32,7 @@ import rqat.run.Seeds;
 import rqat.text.Tokenizer;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
+import rqat.verify.Verifier;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -161,12 +162,13 @@ public final class Evaluation {
                     return unanswered(task, seed, problem.id(), tokenizer.decode(prompts.get(i)), problem.gold());
                 })
                 .toList();
+        List<Verifier.Judge> judges = task.problems().stream().map(problem -> task.verifier().judge(problem.gold())).toList();
         int longest = Math.min(settings.tokens, settings.context) - 1;
         return resumed(task, "seed-" + seed, expected, (wanted, done) -> {
             List<Integer> missing = wanted.stream().filter(i -> prompts.get(i).length <= longest).toList();
             // A prompt that leaves no room for an answer counts as an answer cut at its limit.
             wanted.stream().filter(i -> prompts.get(i).length > longest)
-                    .forEach(i -> done.accept(i, scored(task, expected.get(i), new Completion(new int[0], new float[0], StopReason.LENGTH))));
+                    .forEach(i -> done.accept(i, scored(judges.get(i), expected.get(i), new Completion(new int[0], new float[0], StopReason.LENGTH))));
             List<Request> requests = missing.stream()
                     .map(i -> new Request(prompts.get(i), sampleSeed(seed, task.name(), task.problems().get(i).id()), settings.tokens))
                     .toList();
@@ -174,7 +176,7 @@ public final class Evaluation {
                 @Override
                 public void completed(int request, Completion completion) {
                     int i = missing.get(request);
-                    done.accept(i, scored(task, expected.get(i), completion));
+                    done.accept(i, scored(judges.get(i), expected.get(i), completion));
                 }
             });
         });
@@ -230,10 +232,10 @@ public final class Evaluation {
         return new Sample(task.name(), seed, id, prompt, "", gold, Reason.NO_ANSWER, "", null, 0);
     }
 
-    private Sample scored(Task.Answering task, Sample expected, Completion completion) {
+    private Sample scored(Verifier.Judge judge, Sample expected, Completion completion) {
         String text = tokenizer.decode(completion.tokens(), true);
         boolean truncated = completion.stop() != StopReason.STOP_TOKEN;
-        Verdict verdict = task.verifier().verify(text, truncated, expected.gold());
+        Verdict verdict = judge.verdict(text, truncated);
         return new Sample(
                 expected.task(),
                 expected.seed(),

@@ -42,8 +42,13 @@ final class LiveCodeBench {
     /// Judges by the tests of the problem that the reference answer names.
     private record ByName(Map<String, ProgrammingProblem> problems, ProgramVerifier programs) implements Verifier {
         @Override
-        public Verdict verify(String completion, boolean truncated, String gold) {
+        public Judge judge(String gold) {
             ProgrammingProblem problem = Objects.requireNonNull(problems.get(gold));
+            // Tests are unpacked for each program: those of all problems together are gigabytes.
+            return (completion, truncated) -> verdict(completion, truncated, problem);
+        }
+
+        private Verdict verdict(String completion, boolean truncated, ProgrammingProblem problem) {
             List<ProgrammingProblem.Test> tests = problem.tests();
             return programs.verify(completion, truncated, new ProgramTests(
                     problem.functionName().orElse(null),

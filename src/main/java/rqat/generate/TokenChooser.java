@@ -5,9 +5,13 @@ import java.util.Arrays;
 /// Chooses one token from one row of probabilities. Plain Java: the result depends on the row and one random number only, never on what
 /// else is in the batch.
 ///
+/// Which tokens are kept is decided in the order of descending probability, equals by ascending id, so the last that is kept says it all.
 /// Sampling is by inverse CDF over the kept tokens in the order of their ids: the first token at which the cumulative mass exceeds `u`
-/// times the kept mass. Which tokens are kept is decided in the order of descending probability, equals by ascending id.
+/// times the kept mass.
 final class TokenChooser {
+    /// Buckets of [#nucleus]: the upper halves of the floats from 0 to 1.
+    private static final int BUCKETS = (Float.floatToRawIntBits(1) >>> 16) + 1;
+
     private TokenChooser() {}
 
     /// The id chosen by `u` in [0, 1) from `probabilities`, the softmax of the tempered logits.
@@ -15,11 +19,8 @@ final class TokenChooser {
     /// @throws IllegalArgumentException when they are not numbers
     static int choose(Sampling sampling, float[] probabilities, double u) {
         if (sampling.temperature() == 0) return mostProbable(probabilities);
-        if (sampling.topK() == 0 && sampling.topP() == 1) return pick(probabilities, u);
-        int[] kept = kept(sampling, probabilities);
-        float[] keptProbabilities = new float[kept.length];
-        for (int i = 0; i < kept.length; i++) keptProbabilities[i] = probabilities[kept[i]];
-        return kept[pick(keptProbabilities, u)];
+        if (sampling.topK() > 0) return pick(probabilities, largest(probabilities, sampling), u);
+        return pick(probabilities, sampling.topP() == 1 ? Long.MAX_VALUE : nucleus(probabilities, sampling.topP()), u);
     }
 
     private static int mostProbable(float[] probabilities) {
@@ -31,38 +32,21 @@ final class TokenChooser {
         return best;
     }
 
-    private static int pick(float[] probabilities, double u) {
+    /// Chooses among the tokens whose key is not above `last`.
+    private static int pick(float[] probabilities, long last, double u) {
         double mass = 0;
-        for (float probability : probabilities) mass += probability;
+        for (int id = 0; id < probabilities.length; id++) {
+            if (key(probabilities[id], id) <= last) mass += probabilities[id];
+        }
         if (!(mass > 0)) throw new IllegalArgumentException("no token has a probability");
         double target = u * mass;
         double cumulative = 0;
-        int index = 0;
+        int id = 0;
         // The mass is summed in the same order, so the cumulative mass ends at it exactly, and u < 1 ends the loop in time.
-        while ((cumulative += probabilities[index]) <= target) index++;
-        return index;
-    }
-
-    /// The ids that top-k and then top-p keep, ascending.
-    private static int[] kept(Sampling sampling, float[] probabilities) {
-        long[] candidates = sampling.topK() > 0
-                ? largest(probabilities, Math.min(sampling.topK(), probabilities.length))
-                : contenders(probabilities, sampling.topP());
-        double mass = 0;
-        if (sampling.topK() > 0) {
-            for (long key : candidates) mass += probabilities[(int) key];
-        } else {
-            for (float probability : probabilities) mass += probability;
+        while (true) {
+            if (key(probabilities[id], id) <= last && (cumulative += probabilities[id]) > target) return id;
+            id++;
         }
-        double cumulative = 0;
-        int count = 0;
-        while (count < candidates.length && (count == 0 || cumulative < sampling.topP() * mass)) {
-            cumulative += probabilities[(int) candidates[count++]];
-        }
-        int[] ids = new int[count];
-        for (int i = 0; i < count; i++) ids[i] = (int) candidates[i];
-        Arrays.sort(ids);
-        return ids;
     }
 
     /// Sorts ascending as "more probable first, then lower id first"; the id is the low half.
@@ -71,31 +55,55 @@ final class TokenChooser {
         return (long) ~Float.floatToRawIntBits(probability) << 32 | id;
     }
 
-    /// The keys of the `k` most probable tokens, best first.
-    private static long[] largest(float[] probabilities, int k) {
-        long[] best = new long[k];
+    /// The key of the last token that top-k and then top-p keep.
+    private static long largest(float[] probabilities, Sampling sampling) {
+        long[] best = new long[Math.min(sampling.topK(), probabilities.length)];
         Arrays.fill(best, Long.MAX_VALUE);
         for (int id = 0; id < probabilities.length; id++) {
             long key = key(probabilities[id], id);
-            if (key >= best[k - 1]) continue;
+            if (key >= best[best.length - 1]) continue;
             int place = -Arrays.binarySearch(best, key) - 1;
-            System.arraycopy(best, place, best, place + 1, k - 1 - place);
+            System.arraycopy(best, place, best, place + 1, best.length - 1 - place);
             best[place] = key;
         }
-        return best;
+        double mass = 0;
+        for (long key : best) mass += probabilities[(int) key];
+        return reaching(probabilities, best, 0, sampling.topP() * mass);
     }
 
-    /// The keys, best first, of all tokens that can be among the most probable ones of mass `topP`. All tokens below `(1 - topP) / V` have
-    /// less than `1 - topP` together, so the others suffice, and in a confident model they are few (half that bound leaves room for rounding).
-    private static long[] contenders(float[] probabilities, double topP) {
-        double floor = (1 - topP) / (2.0 * probabilities.length);
+    /// The key of the last of the most probable tokens that together have the share `topP` of the mass. Only the tokens between whose
+    /// probabilities the share is reached are sorted: a vocabulary has a hundred thousand.
+    private static long nucleus(float[] probabilities, double topP) {
+        double[] masses = new double[BUCKETS];
+        double mass = 0;
+        for (float probability : probabilities) {
+            masses[bucket(probability)] += probability;
+            mass += probability;
+        }
+        double target = topP * mass;
+        double cumulative = 0;
+        int bucket = BUCKETS - 1;
+        while (bucket > 0 && cumulative + masses[bucket] < target) cumulative += masses[bucket--];
         long[] keys = new long[probabilities.length];
         int count = 0;
         for (int id = 0; id < probabilities.length; id++) {
-            if (probabilities[id] >= floor) keys[count++] = key(probabilities[id], id);
+            if (bucket(probabilities[id]) == bucket) keys[count++] = key(probabilities[id], id);
         }
         keys = Arrays.copyOf(keys, count);
         Arrays.sort(keys);
-        return keys;
+        return reaching(probabilities, keys, cumulative, target);
+    }
+
+    private static int bucket(float probability) {
+        return Math.min(Float.floatToRawIntBits(probability) >>> 16, BUCKETS - 1);
+    }
+
+    /// The first of `keys`, sorted, with which the mass, `cumulative` before them, reaches `target`; if none does, the last.
+    private static long reaching(float[] probabilities, long[] keys, double cumulative, double target) {
+        for (long key : keys) {
+            cumulative += probabilities[(int) key];
+            if (cumulative >= target) return key;
+        }
+        return keys.length == 0 ? Long.MIN_VALUE : keys[keys.length - 1];
     }
 }

@@ -48,6 +48,7 @@ public record Rollout(Problem problem, int group, Completion completion, String 
             }
         }
         List<Completion> completions = generator.generate(requests, sampling, listener);
+        List<Verifier.Judge> judges = problems.stream().map(problem -> verifier.judge(problem.gold())).toList();
         var rollouts = new ArrayList<Rollout>(requests.size());
         for (int i = 0; i < completions.size(); i++) {
             int group = i / groupSize;
@@ -56,7 +57,7 @@ public record Rollout(Problem problem, int group, Completion completion, String 
             String written = text.apply(completion.tokens());
             Verdict verdict = completion.stop() == StopReason.ABORTED
                     ? null
-                    : verifier.verify(written, completion.stop() == StopReason.LENGTH, problem.gold());
+                    : judges.get(group).verdict(written, completion.stop() == StopReason.LENGTH);
             rollouts.add(new Rollout(problem, group, completion, written, verdict));
         }
         return rollouts;

@@ -34,12 +34,16 @@ public record ChoiceVerifier(MathVerifier.Scope scope, boolean lenient) implemen
             Pattern.compile("([A-D])"));
 
     @Override
-    public Verdict verify(String completion, boolean truncated, String gold) {
+    public Judge judge(String gold) {
+        return (completion, truncated) -> verdict(completion, truncated, gold.strip());
+    }
+
+    private Verdict verdict(String completion, boolean truncated, String gold) {
         int start = AnswerExtractor.answerStart(completion, scope);
         String text = start < 0 ? "" : completion.substring(Math.max(start, completion.length() - LONGEST));
         String letter = last(lenient ? LENIENT : STRICT, text);
         if (letter.isEmpty()) return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
-        return new Verdict(letter.equals(gold.strip()) ? Reason.MATCH : Reason.MISMATCH, letter);
+        return new Verdict(letter.equals(gold) ? Reason.MATCH : Reason.MISMATCH, letter);
     }
 
     /// The letter of the last match of the first pattern that matches at all, empty when none does.

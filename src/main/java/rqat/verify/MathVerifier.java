@@ -30,12 +30,12 @@ public record MathVerifier(Scope scope) implements Verifier {
     }
 
     @Override
-    public Verdict verify(String completion, boolean truncated, String gold) {
-        return verify(completion, truncated, Gold.of(gold));
+    public Judge judge(String gold) {
+        Gold answer = Gold.of(gold);
+        return (completion, truncated) -> verify(completion, truncated, answer);
     }
 
-    /// As [#verify(String, boolean, String)] with the gold answer parsed before, for one gold answer and many completions.
-    public Verdict verify(String completion, boolean truncated, Gold gold) {
+    private Verdict verify(String completion, boolean truncated, Gold gold) {
         int start = AnswerExtractor.answerStart(completion, scope);
         Boxed boxed = start < 0 ? new Boxed.None() : AnswerExtractor.lastBoxed(completion, start);
         if (start >= 0 && boxed instanceof Boxed.None) {

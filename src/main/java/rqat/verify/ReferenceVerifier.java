@@ -63,25 +63,6 @@ public record ReferenceVerifier(List<Target> gold, List<Target> answer, int deci
     /// @param text   the best candidate as text, parsed or not; empty when there is no candidate
     record Parsed(@Nullable Expression value, @Nullable String string, String text, boolean exhausted) {}
 
-    /// A gold text that was searched and parsed once, for many completions.
-    public static final class Prepared {
-        private final Parsed parsed;
-
-        private Prepared(Parsed parsed) {
-            this.parsed = parsed;
-        }
-
-        /// Whether an answer was found and understood. Otherwise only the same text can match it.
-        public boolean usable() {
-            return parsed.value != null || parsed.string != null;
-        }
-
-        /// The answer as text.
-        public String text() {
-            return parsed.text;
-        }
-    }
-
     /// As Math-Verify is used on reasoning models: boxes first, then formulas and numbers.
     public static ReferenceVerifier forReasoning() {
         List<Target> targets = List.of(new Latex(0, true, true), new Plain(true));
@@ -99,20 +80,34 @@ public record ReferenceVerifier(List<Target> gold, List<Target> answer, int deci
         answer = List.copyOf(answer);
     }
 
+    /// Compares with a gold text that was searched and parsed once.
+    public static final class Prepared implements Judge {
+        private final ReferenceVerifier verifier;
+        private final Parsed wanted;
+
+        private Prepared(ReferenceVerifier verifier, Parsed wanted) {
+            this.verifier = verifier;
+            this.wanted = wanted;
+        }
+
+        /// Whether an answer was found and understood. Otherwise only the same text can match it.
+        public boolean usable() {
+            return wanted.value != null || wanted.string != null;
+        }
+
+        @Override
+        public Verdict verdict(String completion, boolean truncated) {
+            return verifier.verdict(completion, truncated, wanted);
+        }
+    }
+
     @Override
-    public Verdict verify(String completion, boolean truncated, String goldText) {
-        return verify(completion, truncated, prepare(goldText));
+    public Prepared judge(String goldText) {
+        return new Prepared(this, parse(goldText, gold));
     }
 
-    /// Searches and parses a gold text.
-    public Prepared prepare(String goldText) {
-        return new Prepared(parse(goldText, gold));
-    }
-
-    /// As [#verify(String, boolean, String)] with the gold text prepared before.
-    public Verdict verify(String completion, boolean truncated, Prepared goldAnswer) {
+    private Verdict verdict(String completion, boolean truncated, Parsed wanted) {
         Parsed found = parse(completion, answer);
-        Parsed wanted = goldAnswer.parsed;
         if (sameText(wanted, found)) {
             return new Verdict(Reason.MATCH, found.text);
         }

@@ -1,13 +1,27 @@
 package rqat.verify;
 
-/// Decides whether a completion answers its problem. Implementations are stateless, safe to share between threads, deterministic and
+/// Decides whether completions answer their problems. Implementations are stateless, safe to share between threads, deterministic and
 /// total: whatever the model wrote, they return a verdict.
+@FunctionalInterface
 public interface Verifier {
 
-    /// The verdict on one completion.
+    /// Judges the completions of one problem.
+    @FunctionalInterface
+    interface Judge {
+        /// The verdict on one completion.
+        ///
+        /// @param completion what the model generated after the prompt, special tokens removed or not
+        /// @param truncated  whether the generation stopped at its length limit instead of at an end-of-text token
+        Verdict verdict(String completion, boolean truncated);
+    }
+
+    /// The judge of the problem with this reference answer, which is read once for all its completions.
     ///
-    /// @param completion what the model generated after the prompt, special tokens removed or not
-    /// @param truncated  whether the generation stopped at its length limit instead of at an end-of-text token
-    /// @param gold       the reference answer as the data set publishes it
-    Verdict verify(String completion, boolean truncated, String gold);
+    /// @param gold as the data set publishes it
+    Judge judge(String gold);
+
+    /// The verdict on a single completion, see [Judge#verdict].
+    default Verdict verify(String completion, boolean truncated, String gold) {
+        return judge(gold).verdict(completion, truncated);
+    }
 }

@@ -13,6 +13,7 @@ import rqat.Fixtures;
 import rqat.verify.Gold;
 import rqat.verify.MathVerifier;
 import rqat.verify.Reason;
+import rqat.verify.Verifier;
 
 /// The real files that are kept beside the fixtures.
 class DataFixtureTest {
@@ -26,9 +27,9 @@ class DataFixtureTest {
             Gold gold = Gold.of(exercise.answer());
             assertThat(gold.usable()).as(exercise.id()).isTrue();
             String solution = file.startsWith("gsm8k") ? exercise.solution() : "\\boxed{" + gold.text() + "}";
-            var verifier = new MathVerifier();
-            assertThat(verifier.verify(solution, false, gold).reason()).as(exercise.id()).isEqualTo(Reason.MATCH);
-            assertThat(verifier.verify("\\boxed{1" + gold.text().strip() + "}", false, gold).correct()).as(exercise.id()).isFalse();
+            Verifier.Judge judge = new MathVerifier().judge(exercise.answer());
+            assertThat(judge.verdict(solution, false).reason()).as(exercise.id()).isEqualTo(Reason.MATCH);
+            assertThat(judge.verdict("\\boxed{1" + gold.text().strip() + "}", false).correct()).as(exercise.id()).isFalse();
         }
     }
 

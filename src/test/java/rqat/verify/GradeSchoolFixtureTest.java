@@ -47,12 +47,12 @@ class GradeSchoolFixtureTest {
         assertThat(Gold.texts(answers)).isEmpty();
         var verifier = new MathVerifier();
         for (String answer : answers) {
-            Gold gold = Gold.of(answer);
+            Verifier.Judge judge = verifier.judge(answer);
             Solution solution = Solution.of(answer);
-            assertThat(verifier.verify(solution.published(), false, gold).reason()).as(answer).isEqualTo(Reason.MATCH);
-            assertThat(verifier.verify(solution.boxed(), false, gold).reason()).as(answer).isEqualTo(Reason.MATCH);
-            assertThat(verifier.verify(solution.changed(), false, gold).reason()).as(answer).isEqualTo(Reason.MISMATCH);
-            assertThat(verifier.verify(solution.changedBox(), false, gold).reason()).as(answer).isEqualTo(Reason.MISMATCH);
+            assertThat(judge.verdict(solution.published(), false).reason()).as(answer).isEqualTo(Reason.MATCH);
+            assertThat(judge.verdict(solution.boxed(), false).reason()).as(answer).isEqualTo(Reason.MATCH);
+            assertThat(judge.verdict(solution.changed(), false).reason()).as(answer).isEqualTo(Reason.MISMATCH);
+            assertThat(judge.verdict(solution.changedBox(), false).reason()).as(answer).isEqualTo(Reason.MISMATCH);
         }
     }
 
@@ -63,11 +63,11 @@ class GradeSchoolFixtureTest {
         assumeTrue(Files.isDirectory(FOLDER), "data are absent");
         var verifier = ReferenceVerifier.forReasoning();
         for (String answer : answers()) {
-            ReferenceVerifier.Prepared gold = verifier.prepare("$" + Gold.of(answer).text() + "$");
-            assertThat(gold.usable()).as(answer).isTrue();
+            ReferenceVerifier.Prepared judge = verifier.judge("$" + Gold.of(answer).text() + "$");
+            assertThat(judge.usable()).as(answer).isTrue();
             Solution solution = Solution.of(answer);
-            assertThat(verifier.verify("$" + solution.boxed() + "$", false, gold).reason()).as(answer).isEqualTo(Reason.MATCH);
-            assertThat(verifier.verify("$" + solution.changedBox() + "$", false, gold).correct()).as(answer).isFalse();
+            assertThat(judge.verdict("$" + solution.boxed() + "$", false).reason()).as(answer).isEqualTo(Reason.MATCH);
+            assertThat(judge.verdict("$" + solution.changedBox() + "$", false).correct()).as(answer).isFalse();
         }
     }
 }

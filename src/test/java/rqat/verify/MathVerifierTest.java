@@ -203,9 +203,9 @@ class MathVerifierTest {
 
     @Test
     void oneGoldServesManyCompletions() {
-        Gold gold = Gold.of("0.5");
-        assertThat(verifier.verify("\\boxed{1/2}", false, gold).score()).isEqualTo(1.0);
-        assertThat(verifier.verify("\\boxed{1/3}", false, gold).score()).isEqualTo(0.0);
+        Verifier.Judge judge = verifier.judge("0.5");
+        assertThat(judge.verdict("\\boxed{1/2}", false).score()).isEqualTo(1.0);
+        assertThat(judge.verdict("\\boxed{1/3}", false).score()).isEqualTo(0.0);
     }
 
     @Test

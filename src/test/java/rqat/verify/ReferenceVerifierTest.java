@@ -160,16 +160,15 @@ class ReferenceVerifierTest {
     @Test
     void aGoldTextIsPreparedOnceForManyCompletions() {
         var reference = ReferenceVerifier.forReasoning();
-        Prepared gold = reference.prepare("so it is $\\frac{1}{2}$");
+        Prepared gold = reference.judge("so it is $\\frac{1}{2}$");
         assertThat(gold.usable()).isTrue();
-        assertThat(gold.text()).isEqualTo("\\frac{1}{2}");
-        assertThat(reference.verify("\\boxed{0.5}", false, gold).reason()).isEqualTo(Reason.MATCH);
-        assertThat(reference.verify("\\boxed{0.6}", false, gold).reason()).isEqualTo(Reason.MISMATCH);
-        assertThat(reference.verify("I do not know", false, gold).reason()).isEqualTo(Reason.NO_ANSWER);
-        assertThat(reference.verify("let me see", true, gold).reason()).isEqualTo(Reason.TRUNCATED);
-        assertThat(reference.verify("$\\cancel{?}$", false, gold).reason()).isEqualTo(Reason.UNPARSABLE);
-        assertThat(reference.prepare("no answer at all").usable()).isFalse();
-        assertThat(reference.prepare("$\\cancel{?}$").usable()).isFalse();
+        assertThat(gold.verdict("\\boxed{0.5}", false).reason()).isEqualTo(Reason.MATCH);
+        assertThat(gold.verdict("\\boxed{0.6}", false).reason()).isEqualTo(Reason.MISMATCH);
+        assertThat(gold.verdict("I do not know", false).reason()).isEqualTo(Reason.NO_ANSWER);
+        assertThat(gold.verdict("let me see", true).reason()).isEqualTo(Reason.TRUNCATED);
+        assertThat(gold.verdict("$\\cancel{?}$", false).reason()).isEqualTo(Reason.UNPARSABLE);
+        assertThat(reference.judge("no answer at all").usable()).isFalse();
+        assertThat(reference.judge("$\\cancel{?}$").usable()).isFalse();
     }
 
     @Test

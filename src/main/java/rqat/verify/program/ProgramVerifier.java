@@ -60,8 +60,9 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
     public record Result(Reason reason, int passed, String detail) {}
 
     @Override
-    public Verdict verify(String completion, boolean truncated, String gold) {
-        return verify(completion, truncated, ProgramTests.parse(gold));
+    public Judge judge(String gold) {
+        ProgramTests tests = ProgramTests.parse(gold);
+        return (completion, truncated) -> verify(completion, truncated, tests);
     }
 
     /// As [#verify(String, boolean, String)] with tests that were read before.
