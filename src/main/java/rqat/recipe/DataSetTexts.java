@@ -5,6 +5,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import rqat.Failure;
 import rqat.data.DataSource;
@@ -25,7 +27,11 @@ import rqat.verify.Gold;
 /// @param data   how long
 /// @param texts  whole problems, or questions alone
 /// @param seed   of random places
-record DataSetTexts(ChatFormat format, List<Path> files, DataSettings data, Texts texts, long seed) implements StageTexts {
+/// @param say    hears what was left out
+record DataSetTexts(ChatFormat format, List<Path> files, DataSettings data, Texts texts, long seed, Consumer<String> say) implements StageTexts {
+    /// How many unreadable reference answers are named.
+    private static final int MOST_LISTED = 10;
+
     /// Bound of what windows are cut from.
     private static final int MOST_TOKENS = 50_000_000;
 
@@ -53,11 +59,19 @@ record DataSetTexts(ChatFormat format, List<Path> files, DataSettings data, Text
     @Override
     public List<rqat.rl.Problem> problems(Split split, int count) {
         var problems = new ArrayList<rqat.rl.Problem>();
+        var unreadable = new ArrayList<String>();
         try (Stream<Exercise> exercises = exercises(split)) {
-            exercises.filter(exercise -> Gold.of(exercise.answer()).usable())
+            exercises.filter(exercise -> Gold.of(exercise.answer()).usable() || !unreadable.add(exercise.id()))
                     .limit(count)
                     .forEach(exercise ->
                             problems.add(new rqat.rl.Problem(exercise.id(), tokenizer().encode(format.prompt(exercise)), exercise.answer())));
+        }
+        if (!unreadable.isEmpty()) {
+            say.accept("%s: problems left out because no answer could match their reference answer: %,d (%s%s)".formatted(
+                    data.source(),
+                    unreadable.size(),
+                    unreadable.stream().limit(MOST_LISTED).collect(Collectors.joining(", ")),
+                    unreadable.size() > MOST_LISTED ? " and so on" : ""));
         }
         return some(problems, "no problem with an answer in the " + split + " split");
     }

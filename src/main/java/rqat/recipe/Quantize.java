@@ -63,7 +63,7 @@ public final class Quantize {
 
         @Override
         public void passed(int layer, int done, int total) {
-            progress.note("calibrating block %d, %d/%d batches".formatted(layer, done, total));
+            progress.note("calibrating block %d, %d/%d".formatted(layer, done, total));
         }
     }
 }

@@ -32,7 +32,7 @@ sealed interface StageTexts permits WordProblemTexts, DataSetTexts {
         if (data.isEmbedded() || texts == Texts.RANDOM) return new WordProblemTexts(tokenizer, tasks, texts, session.seed());
         List<Path> files =
                 inputs.entrySet().stream().filter(input -> input.getKey().startsWith(DATA)).map(Map.Entry::getValue).toList();
-        return new DataSetTexts(ChatFormat.load(model, tokenizer), files, data, texts, session.seed());
+        return new DataSetTexts(ChatFormat.load(model, tokenizer), files, data, texts, session.seed(), session.progress()::print);
     }
 
     /// `inputs` with the files that `data` names, downloaded where they are not here.

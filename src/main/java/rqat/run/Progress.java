@@ -21,6 +21,9 @@ public interface Progress {
         return start(label, 0, total, unit);
     }
 
+    /// Says something that the user should read even when all is over.
+    default void print(String message) {}
+
     /// A task on its way; it may be used by several threads.
     interface Task extends AutoCloseable {
         /// `count` more units are done.
@@ -108,6 +111,7 @@ public interface Progress {
         }
 
         /// Prints a message for the user above the bars.
+        @Override
         public synchronized void print(String message) {
             erase();
             out.println(message);

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -26,6 +28,8 @@ class DataSetTextsTest {
     private static final Path MODEL = Path.of("models/embedded");
     private static final Path DATA = Path.of("src/test/resources/rqat/data");
     private static final Tokenizer TOKENIZER = Tokenizer.load(MODEL);
+
+    private final List<String> said = new ArrayList<>();
 
     @TempDir
     private Path directory;
@@ -99,6 +103,15 @@ class DataSetTextsTest {
     }
 
     @Test
+    void problemsWhoseAnswerNothingCouldMatchAreLeftOutAndNamed() throws IOException {
+        Path file = problems(40);
+        Files.writeString(file, "{\"question\": \"How much?\", \"answer\": \"Nobody knows.\\n#### \"}\n", StandardOpenOption.APPEND);
+        var texts = texts(file, 2048, Texts.WORKED);
+        assertThat(texts.problems(Split.TRAIN, 100).size() + texts.problems(Split.VALIDATION, 100).size()).isEqualTo(40);
+        assertThat(said).singleElement().asString().contains("problems left out", ": 1 (", "problems.jsonl");
+    }
+
+    @Test
     void whatDataMeansIsFoundOrSaid() throws IOException {
         assertThat(Data.files(DATA.resolve("gpqa/gpqa_diamond.csv").toString(), Progress.silent())).hasSize(1);
         assertThat(Data.files(DATA.resolve("gsm8k").toString(), Progress.silent())).extracting(Path::getFileName).hasSize(1);
@@ -114,8 +127,13 @@ class DataSetTextsTest {
                 .toList());
     }
 
-    private static DataSetTexts texts(Path source, int tokens, Texts part) {
+    private DataSetTexts texts(Path source, int tokens, Texts part) {
         return new DataSetTexts(
-                ChatFormat.load(MODEL, TOKENIZER), Data.files(source.toString(), Progress.silent()), new DataSettings(source.toString(), tokens), part, 1);
+                ChatFormat.load(MODEL, TOKENIZER),
+                Data.files(source.toString(), Progress.silent()),
+                new DataSettings(source.toString(), tokens),
+                part,
+                1,
+                said::add);
     }
 }
