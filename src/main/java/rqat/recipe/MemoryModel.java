@@ -20,8 +20,8 @@ record MemoryModel(ModelConfig config, int width, int group) {
     /// Scores of at most this many pairs of tokens are stored (`rqat.model.Attention`).
     private static final long STORED_SCORES = 1 << 18;
     private static final int CACHE_GRANULE = 64;
-    /// The C library maps larger blocks, and gives them back when they are freed.
-    private static final long STORED_BLOCK = 32 << 20;
+    /// The C library maps larger blocks, and gives them back when they are freed (the launcher says from what size on).
+    private static final long STORED_BLOCK = 4 << 20;
     /// Measured: 80 candidates, about 50 for each.
     private static final long SEARCH = 4000;
     /// Of a decoder pass that fills the cache (`rqat.generate.LocalGenerator`).
