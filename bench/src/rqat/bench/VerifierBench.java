@@ -7,9 +7,9 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import rqat.verify.MathVerifier;
-import rqat.verify.ReferenceVerifier;
 import rqat.verify.Verifier;
+import rqat.verify.mathematics.MathVerifier;
+import rqat.verify.mathematics.ReferenceVerifier;
 
 /// Answer pairs a second in both modes, on completions of a few lines and of a hundred thousand characters, and the longest time that any
 /// of many hostile inputs of up to a million characters takes. Times are processor time of one thread, so that a busy machine does not

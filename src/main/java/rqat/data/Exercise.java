@@ -12,7 +12,7 @@ import tools.jackson.databind.JsonNode;
 ///
 /// @param id       unique within its data set
 /// @param question as the data set words it, without any instruction
-/// @param answer   as the data set publishes it; [rqat.verify.Gold] reads it
+/// @param answer   as the data set publishes it; [rqat.verify.mathematics.Gold] reads it
 /// @param solution what the assistant says: a reasoning trace with its thinking tags, or a worked solution without; null where there is none
 public record Exercise(String id, String question, String answer, @Nullable String solution) {
     private static final String INSTRUCTION = "\n\nPlease reason step by step, and put your final answer within \\boxed{}.";

@@ -5,7 +5,7 @@ import java.util.List;
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
 import rqat.data.Exercise;
-import rqat.verify.ReferenceVerifier;
+import rqat.verify.mathematics.ReferenceVerifier;
 
 /// Problems of the American Invitational Mathematics Examination; answers are the integers 0 to 999.
 final class Aime {

@@ -5,7 +5,7 @@ import java.util.stream.Stream;
 import rqat.Failure;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
-import rqat.verify.MathVerifier;
+import rqat.verify.mathematics.MathVerifier;
 
 /// The benchmarks that come with the program: word problems of three difficulties, solved by reasoning, and a task that needs none. They
 /// are drawn from the test split, whose problems no training or calibration text contains.

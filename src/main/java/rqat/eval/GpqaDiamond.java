@@ -8,8 +8,8 @@ import rqat.data.DataSource.Publication;
 import rqat.data.Row;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
+import rqat.verify.AnswerScope;
 import rqat.verify.ChoiceVerifier;
-import rqat.verify.MathVerifier.Scope;
 
 /// 198 questions of physics, chemistry and biology with four choices (Rein et al. 2023). A model that answers at random has 25 %.
 final class GpqaDiamond {
@@ -26,7 +26,7 @@ final class GpqaDiamond {
             return new Task.Answering(
                     "gpqa_diamond",
                     rows.map(GpqaDiamond::problem).toList(),
-                    protocol == Protocol.PAPER ? new ChoiceVerifier(Scope.WHOLE, true) : new ChoiceVerifier(Scope.AUTO, false));
+                    protocol == Protocol.PAPER ? new ChoiceVerifier(AnswerScope.WHOLE, true) : new ChoiceVerifier(AnswerScope.AUTO, false));
         }
     }
 

@@ -2,8 +2,8 @@ package rqat.eval;
 
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
-import rqat.verify.Gold;
-import rqat.verify.ReferenceVerifier;
+import rqat.verify.mathematics.Gold;
+import rqat.verify.mathematics.ReferenceVerifier;
 
 /// 1,319 word problems of school mathematics (Cobbe et al. 2021).
 final class Gsm8k {

@@ -3,7 +3,7 @@ package rqat.eval;
 import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
 import rqat.data.Exercise;
-import rqat.verify.ReferenceVerifier;
+import rqat.verify.mathematics.ReferenceVerifier;
 
 /// 500 problems of the MATH test set (Lightman et al. 2023).
 final class Math500 {

@@ -10,10 +10,10 @@ import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
 import rqat.data.Exercise;
 import rqat.data.Row;
-import rqat.verify.Gold;
-import rqat.verify.MathVerifier;
-import rqat.verify.ReferenceVerifier;
 import rqat.verify.Verifier;
+import rqat.verify.mathematics.Gold;
+import rqat.verify.mathematics.MathVerifier;
+import rqat.verify.mathematics.ReferenceVerifier;
 
 /// What the benchmarks of mathematics have in common: the prompt and the verifier.
 final class MathTasks {

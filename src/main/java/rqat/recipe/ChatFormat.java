@@ -11,7 +11,7 @@ import rqat.data.TokenSequence;
 import rqat.text.ChatTemplate;
 import rqat.text.Message;
 import rqat.text.Tokenizer;
-import rqat.verify.Gold;
+import rqat.verify.mathematics.Gold;
 
 /// Worked problems as conversations that a model learns: the prompt by the model's own template, then the whole reasoning, then the end of
 /// the turn.

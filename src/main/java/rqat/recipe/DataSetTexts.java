@@ -17,7 +17,7 @@ import rqat.data.WordProblems.Split;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
 import rqat.text.Tokenizer;
-import rqat.verify.Gold;
+import rqat.verify.mathematics.Gold;
 
 /// The texts of data files: worked problems of any schema that [Exercise#of] knows, or running text in a column `text`, which is cut into
 /// windows at random places (the paper distils W4A4 models on such windows of WikiText-2).

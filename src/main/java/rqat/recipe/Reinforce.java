@@ -26,7 +26,7 @@ import rqat.text.Tokenizer;
 import rqat.train.ChunkedHead;
 import rqat.train.Student;
 import rqat.train.Teacher;
-import rqat.verify.MathVerifier;
+import rqat.verify.mathematics.MathVerifier;
 import tools.jackson.databind.node.JsonNodeFactory;
 
 /// Training on what the fake-quantised model samples itself: GRPO with a reward for correct answers (paper, section 3.4), which starts only

@@ -12,7 +12,7 @@ import java.util.regex.Pattern;
 /// @param lenient what counts as an answer. Strict: a last `Answer: B`, or a box around a letter. Lenient: as lighteval extracts letters for
 ///                its `indices` targets, from `final answer is B` down to any capital A to D in the text. With it a model that never
 ///                answers still gets about a quarter right; look at the strict rate of missing answers beside it
-public record ChoiceVerifier(MathVerifier.Scope scope, boolean lenient) implements Verifier {
+public record ChoiceVerifier(AnswerScope scope, boolean lenient) implements Verifier {
     private static final int LONGEST = 100_000;
 
     private static final String DECORATION = "[\\s*$({\\[\\\\]{0,8}(?:text|mathrm|mathbf|boxed)?[\\s*$({\\[]{0,4}";
@@ -39,7 +39,7 @@ public record ChoiceVerifier(MathVerifier.Scope scope, boolean lenient) implemen
     }
 
     private Verdict verdict(String completion, boolean truncated, String gold) {
-        int start = AnswerExtractor.answerStart(completion, scope);
+        int start = scope.start(completion);
         String text = start < 0 ? "" : completion.substring(Math.max(start, completion.length() - LONGEST));
         String letter = last(lenient ? LENIENT : STRICT, text);
         if (letter.isEmpty()) return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");

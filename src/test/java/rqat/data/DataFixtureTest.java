@@ -10,10 +10,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Fixtures;
-import rqat.verify.Gold;
-import rqat.verify.MathVerifier;
 import rqat.verify.Reason;
 import rqat.verify.Verifier;
+import rqat.verify.mathematics.Gold;
+import rqat.verify.mathematics.MathVerifier;
 
 /// The real files that are kept beside the fixtures.
 class DataFixtureTest {

@@ -12,7 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import rqat.Failure;
 import rqat.data.DataSource.Publication;
-import rqat.verify.Gold;
+import rqat.verify.mathematics.Gold;
 import tools.jackson.databind.json.JsonMapper;
 
 class ExerciseTest {

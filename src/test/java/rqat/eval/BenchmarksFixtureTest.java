@@ -8,7 +8,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import rqat.Fixtures;
 import rqat.data.DataSource;
-import rqat.verify.Gold;
+import rqat.verify.mathematics.Gold;
 
 /// The benchmarks on the real files that are kept beside the fixtures.
 class BenchmarksFixtureTest {

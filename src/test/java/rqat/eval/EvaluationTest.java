@@ -34,8 +34,8 @@ import rqat.io.AtomicFiles;
 import rqat.run.Progress;
 import rqat.run.RandomStream;
 import rqat.text.Tokenizer;
-import rqat.verify.MathVerifier;
 import rqat.verify.Reason;
+import rqat.verify.mathematics.MathVerifier;
 import tools.jackson.databind.json.JsonMapper;
 
 class EvaluationTest {

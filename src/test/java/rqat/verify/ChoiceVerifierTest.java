@@ -8,11 +8,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import rqat.verify.MathVerifier.Scope;
+import rqat.verify.AnswerScope;
 
 class ChoiceVerifierTest {
-    private static final ChoiceVerifier STRICT = new ChoiceVerifier(Scope.AUTO, false);
-    private static final ChoiceVerifier LENIENT = new ChoiceVerifier(Scope.WHOLE, true);
+    private static final ChoiceVerifier STRICT = new ChoiceVerifier(AnswerScope.AUTO, false);
+    private static final ChoiceVerifier LENIENT = new ChoiceVerifier(AnswerScope.WHOLE, true);
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """

@@ -1,0 +1,198 @@
+package rqat.verify.mathematics;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import rqat.verify.mathematics.LatexTokens.Kind;
+import rqat.verify.mathematics.LatexTokens.Token;
+
+/// Reads the text of one answer: lists, tuples and intervals, named values, plus-minus pairs, then exact numbers with their units, and
+/// for everything else the normalised text. Any text up to [#MAX_LENGTH] is an answer.
+final class AnswerParser {
+
+    /// Longer texts are not answers.
+    static final int MAX_LENGTH = 10_000;
+
+    private static final int MAX_DEPTH = 32;
+    private static final int MAX_ELEMENTS = 100;
+    private static final Set<String> PUNCTUATION = Set.of(".", ",", ";", ":");
+    private static final Set<String> OPENING = Set.of("(", "[", "{", "\\{");
+    private static final Set<String> CLOSING = Set.of(")", "]", "}", "\\}");
+    private static final Set<String> OPERATORS = Set.of("+", "-", "*", "/", "^", "<", ">", "\\le", "\\ge", "\\ne", "\\pm");
+
+    private final Budget budget;
+
+    private AnswerParser(Budget budget) {
+        this.budget = budget;
+    }
+
+    /// Reads an answer.
+    ///
+    /// @throws Budget.Exhausted when it costs too many steps
+    static Answer parse(String text, Budget budget) {
+        return new AnswerParser(budget).answer(LatexTokens.read(text), 0);
+    }
+
+    private Answer answer(List<Token> written, int depth) {
+        List<Token> tokens = trim(written);
+        budget.spend(1 + tokens.size() / 8);
+        if (tokens.isEmpty() || depth > MAX_DEPTH) {
+            return text(tokens);
+        }
+        Outline outline = Outline.of(tokens);
+        if (!outline.separators.isEmpty()) {
+            return list("", "", tokens, outline.separators, depth);
+        }
+        if (outline.relation >= 0) {
+            return named(tokens, outline, depth);
+        }
+        if (outline.enclosed) {
+            Answer inner = enclosed(tokens, depth);
+            if (inner != null) {
+                return inner;
+            }
+        }
+        if (outline.plusMinus >= 0) {
+            return plusMinus(tokens, outline.plusMinus, depth);
+        }
+        return NumberParser.parse(tokens, budget) instanceof Answer.Number number ? number : text(tokens);
+    }
+
+    private static List<Token> trim(List<Token> tokens) {
+        int end = tokens.size();
+        while (end > 0 && tokens.get(end - 1).kind() == Kind.SYMBOL && PUNCTUATION.contains(tokens.get(end - 1).text())) {
+            end--;
+        }
+        int start = end > 1 && tokens.getFirst().is("\\approx") ? 1 : 0;
+        return tokens.subList(start, end);
+    }
+
+    private static Answer.Text text(List<Token> tokens) {
+        return new Answer.Text(LatexTokens.join(tokens));
+    }
+
+    private Answer list(String open, String close, List<Token> tokens, List<Integer> separators, int depth) {
+        if (separators.size() >= MAX_ELEMENTS) {
+            return text(tokens);
+        }
+        var elements = new ArrayList<Answer>();
+        int start = 0;
+        for (int i = 0; i <= separators.size(); i++) {
+            int end = i < separators.size() ? separators.get(i) : tokens.size();
+            Answer element = answer(tokens.subList(start, end), depth + 1);
+            if (element instanceof Answer.Sequence sequence && sequence.isBare()) {
+                elements.addAll(sequence.elements());
+            } else if (!element.isEmpty()) {
+                elements.add(element);
+            }
+            start = end + 1;
+        }
+        return open.isEmpty() && elements.size() == 1 ? elements.getFirst() : new Answer.Sequence(open, close, List.copyOf(elements));
+    }
+
+    /// A tuple, interval or set; a single value in braces; a letter in parentheses, as choices are written. Null for a parenthesised
+    /// expression.
+    private @Nullable Answer enclosed(List<Token> tokens, int depth) {
+        String open = tokens.getFirst().text();
+        String close = tokens.getLast().text();
+        List<Token> inside = tokens.subList(1, tokens.size() - 1);
+        Outline outline = Outline.of(inside);
+        boolean braces = open.endsWith("{") && close.endsWith("}");
+        if (!outline.separators.isEmpty()) {
+            return list(braces ? "" : open, braces ? "" : close, inside, outline.separators, depth + 1);
+        }
+        boolean letter = open.equals("(") && inside.size() == 1 && inside.getFirst().isWord();
+        return braces || letter ? answer(inside, depth + 1) : null;
+    }
+
+    /// `name = value`: the value behind the last relation sign. Only a left side made of symbols is a name; an equation such as
+    /// `2x + 1 = 5` stays a text, so that it cannot pass for its right side. A sum in front of its result
+    /// (`2 + 3 = 5`) is dropped.
+    private Answer named(List<Token> tokens, Outline outline, int depth) {
+        List<Token> left = tokens.subList(0, outline.firstRelation);
+        Answer value = answer(tokens.subList(outline.relation + 1, tokens.size()), depth + 1);
+        if (value.isEmpty() || left.isEmpty()) {
+            return text(tokens);
+        }
+        if (value instanceof Answer.Number && NumberParser.parse(left, budget) != null) {
+            return value;
+        }
+        return isName(left) ? new Answer.Named(LatexTokens.join(left), value) : text(tokens);
+    }
+
+    private static boolean isName(List<Token> left) {
+        int depth = 0;
+        for (int i = 0; i < left.size(); i++) {
+            Token token = left.get(i);
+            if (token.kind() == Kind.SYMBOL && OPENING.contains(token.text())) {
+                depth++;
+            } else if (token.kind() == Kind.SYMBOL && CLOSING.contains(token.text())) {
+                depth--;
+            } else if (depth == 0) {
+                boolean index = i > 0 && left.get(i - 1).is("_");
+                if (token.kind() == Kind.NUMBER && !index || OPERATORS.contains(token.text())) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    private Answer plusMinus(List<Token> tokens, int at, int depth) {
+        var elements = new ArrayList<Answer>();
+        for (String sign : List.of("+", "-")) {
+            var signed = new ArrayList<>(tokens);
+            signed.set(at, new Token(Kind.SYMBOL, sign));
+            elements.add(answer(signed, depth + 1));
+        }
+        return new Answer.Sequence("", "", List.copyOf(elements));
+    }
+
+    /// Where the marks outside all brackets are. Round and square brackets close each other, as in half-open intervals.
+    private static final class Outline {
+
+        /// Commas, semicolons and the words `and`, `or`.
+        private final List<Integer> separators = new ArrayList<>();
+        /// The first and the last `=` or `\in`, or -1.
+        private int firstRelation = -1;
+        private int relation = -1;
+        /// The only plus-minus sign, or -1.
+        private int plusMinus = -1;
+        /// Whether one pair of brackets holds everything.
+        private boolean enclosed;
+
+        static Outline of(List<Token> tokens) {
+            var outline = new Outline();
+            int depth = 0;
+            int plusMinusCount = 0;
+            boolean reachedBottom = false;
+            for (int i = 0; i < tokens.size(); i++) {
+                Token token = tokens.get(i);
+                boolean symbol = token.kind() == Kind.SYMBOL;
+                if (symbol && OPENING.contains(token.text())) {
+                    depth++;
+                } else if (symbol && CLOSING.contains(token.text())) {
+                    depth--;
+                } else if (depth == 0 && isSeparator(token)) {
+                    outline.separators.add(i);
+                } else if (depth == 0 && (token.is("=") || token.is("\\in"))) {
+                    outline.firstRelation = outline.firstRelation < 0 ? i : outline.firstRelation;
+                    outline.relation = i;
+                } else if (depth == 0 && token.is("\\pm")) {
+                    outline.plusMinus = i;
+                    plusMinusCount++;
+                }
+                reachedBottom |= depth == 0 && i < tokens.size() - 1;
+            }
+            outline.plusMinus = plusMinusCount == 1 ? outline.plusMinus : -1;
+            outline.enclosed = tokens.size() >= 2 && !reachedBottom && depth == 0;
+            return outline;
+        }
+
+        private static boolean isSeparator(Token token) {
+            return token.is(",") || token.is(";")
+                    || token.isWord() && (token.text().equalsIgnoreCase("and") || token.text().equalsIgnoreCase("or"));
+        }
+    }
+}

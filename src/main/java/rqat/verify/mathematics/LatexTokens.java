@@ -1,0 +1,337 @@
+package rqat.verify.mathematics;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/// Reads the LaTeX (or plain text) of one answer as tokens in a single pass, dropping what does not change its meaning: white space,
+/// sizes and spacing, dollar and currency signs, degree signs, text wrappers. Different spellings of one thing (`\dfrac`, `\leq`, `−`)
+/// become one token, so the joined tokens are a normal form.
+final class LatexTokens {
+
+    /// What a token is.
+    enum Kind {
+        /// A number as written, without thousands separators: `12`, `0.5`, `0.1(6)` with a repeating part, `1.5e-3`.
+        NUMBER,
+        /// A run of letters in mathematics: variables.
+        LETTERS,
+        /// A run of letters inside `\text{}` and its relatives: a word.
+        WORD,
+        /// A command with its backslash.
+        COMMAND,
+        /// Any other character, or an escaped brace.
+        SYMBOL
+    }
+
+    /// One token.
+    record Token(Kind kind, String text) {
+
+        boolean is(String symbolOrCommand) {
+            return (kind == Kind.SYMBOL || kind == Kind.COMMAND) && text.equals(symbolOrCommand);
+        }
+
+        boolean isWord() {
+            return kind == Kind.LETTERS || kind == Kind.WORD;
+        }
+    }
+
+    private static final Set<String> DROPPED = Set.of(
+            "left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr",
+            "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "quad", "qquad", "enspace", "thinspace", "medspace",
+            "thickspace", "negthinspace", "space", "nobreakspace", "hfill", "strut", "mathstrut", "rm", "bf", "it", "boxed", "fbox",
+            "degree", "pounds", "euro");
+
+    private static final Set<String> TEXT = Set.of(
+            "text", "textbf", "textit", "textrm", "textsf", "texttt", "textnormal", "textup", "mbox", "hbox", "emph", "mathrm", "mathbf",
+            "mathit", "mathsf", "mathtt", "mathnormal", "boldsymbol", "operatorname");
+
+    private static final Map<String, String> ALIASES = Map.ofEntries(
+            Map.entry("dfrac", "\\frac"), Map.entry("tfrac", "\\frac"), Map.entry("cfrac", "\\frac"),
+            Map.entry("dbinom", "\\binom"), Map.entry("tbinom", "\\binom"),
+            Map.entry("leq", "\\le"), Map.entry("leqslant", "\\le"), Map.entry("geq", "\\ge"), Map.entry("geqslant", "\\ge"),
+            Map.entry("neq", "\\ne"), Map.entry("lt", "<"), Map.entry("gt", ">"), Map.entry("times", "*"), Map.entry("cdot", "*"),
+            Map.entry("ast", "*"), Map.entry("div", "/"), Map.entry("lbrace", "\\{"), Map.entry("rbrace", "\\}"), Map.entry("lvert", "|"),
+            Map.entry("rvert", "|"), Map.entry("vert", "|"), Map.entry("colon", ":"), Map.entry("plusmn", "\\pm"),
+            Map.entry("varnothing", "\\emptyset"));
+
+    private static final Map<Character, String> CHARACTERS = Map.ofEntries(
+            Map.entry('−', "-"), Map.entry('–', "-"), Map.entry('×', "*"), Map.entry('·', "*"), Map.entry('⋅', "*"), Map.entry('÷', "/"),
+            Map.entry('∕', "/"), Map.entry('⁄', "/"), Map.entry('％', "%"), Map.entry('√', "\\sqrt"), Map.entry('π', "\\pi"),
+            Map.entry('∞', "\\infty"), Map.entry('±', "\\pm"), Map.entry('≤', "\\le"), Map.entry('≥', "\\ge"), Map.entry('≠', "\\ne"),
+            Map.entry('∈', "\\in"), Map.entry('∪', "\\cup"), Map.entry('∅', "\\emptyset"), Map.entry('≈', "\\approx"));
+
+    private static final String DROPPED_CHARACTERS = "$€£¥\"~°";
+
+    /// Thousands separators, longest first. Only those with a backslash may have white space behind them, and a plain comma inside
+    /// brackets separates coordinates: `(12,102)` is a pair.
+    private static final List<String> SEPARATORS = List.of(",\\!\\!", ",\\!", "{,}", "\\,", "\\!", ",", " ");
+
+    /// What an open brace does: it groups, or it only delimits the text of `\text{}`.
+    private enum Brace {
+        GROUP,
+        TEXT
+    }
+
+    private final String text;
+    private final boolean matrix;
+    private final List<Token> tokens = new ArrayList<>();
+    private final Deque<Brace> braces = new ArrayDeque<>();
+    private int textDepth;
+    private int brackets;
+    private int at;
+
+    private LatexTokens(String text) {
+        this.text = text;
+        this.matrix = text.contains("\\begin");
+    }
+
+    /// The tokens of an answer; total on any text.
+    static List<Token> read(String text) {
+        var reader = new LatexTokens(text);
+        while (reader.at < text.length()) {
+            reader.next();
+        }
+        return reader.tokens;
+    }
+
+    /// The normal form of some tokens: joined by spaces, except that adjacent letters and words are joined directly, and without the
+    /// braces around a single token.
+    static String join(List<Token> tokens) {
+        var parts = new ArrayList<Token>();
+        var open = new ArrayDeque<Integer>();
+        for (Token token : tokens) {
+            parts.add(token);
+            if (token.is("{")) {
+                open.push(parts.size() - 1);
+            } else if (token.is("}") && !open.isEmpty()) {
+                int start = open.pop();
+                if (parts.size() - start == 3) {
+                    Token inner = parts.get(start + 1);
+                    parts.subList(start, parts.size()).clear();
+                    parts.add(inner);
+                }
+            }
+        }
+        var joined = new StringBuilder();
+        boolean afterWord = false;
+        for (Token part : parts) {
+            if (!joined.isEmpty() && !(afterWord && part.isWord())) {
+                joined.append(' ');
+            }
+            joined.append(part.text());
+            afterWord = part.isWord();
+        }
+        return joined.toString();
+    }
+
+    private void next() {
+        char c = text.charAt(at);
+        if (isDigit(at) || c == '.' && isDigit(at + 1)) {
+            number();
+        } else if (c == '\\') {
+            command();
+        } else if (c == '{' || c == '}') {
+            at++;
+            brace(c);
+        } else if (Character.isLetter(c) && !CHARACTERS.containsKey(c)) {
+            int end = at;
+            while (end < text.length() && Character.isLetter(text.charAt(end)) && !CHARACTERS.containsKey(text.charAt(end))) {
+                end++;
+            }
+            add(textDepth > 0 ? Kind.WORD : Kind.LETTERS, text.substring(at, end));
+            at = end;
+        } else {
+            at++;
+            character(c);
+        }
+    }
+
+    private void character(char c) {
+        boolean equalsFollows = at < text.length() && text.charAt(at) == '=';
+        if (equalsFollows && "<>!".indexOf(c) >= 0) {
+            at++;
+            add(Kind.COMMAND, c == '<' ? "\\le" : c == '>' ? "\\ge" : "\\ne");
+        } else if (c == '²' || c == '³') {
+            add(Kind.SYMBOL, "^");
+            add(Kind.NUMBER, c == '²' ? "2" : "3");
+        } else if (!Character.isWhitespace(c) && !Character.isSpaceChar(c) && Character.getType(c) != Character.FORMAT
+                && DROPPED_CHARACTERS.indexOf(c) < 0) {
+            String symbol = CHARACTERS.getOrDefault(c, String.valueOf(c));
+            add(symbol.length() > 1 ? Kind.COMMAND : Kind.SYMBOL, symbol);
+        }
+    }
+
+    private void brace(char c) {
+        if (c == '{') {
+            braces.push(Brace.GROUP);
+            add(Kind.SYMBOL, "{");
+        } else if (!braces.isEmpty() && braces.pop() == Brace.TEXT) {
+            textDepth--;
+        } else if (endsWith("{")) {
+            tokens.removeLast();
+        } else {
+            add(Kind.SYMBOL, "}");
+        }
+    }
+
+    private void command() {
+        at++;
+        int start = at;
+        while (at < text.length() && isAsciiLetter(text.charAt(at))) {
+            at++;
+        }
+        String name = text.substring(start, at);
+        if (name.isEmpty()) {
+            escape();
+        } else if (TEXT.contains(name)) {
+            skipSpace();
+            if (at < text.length() && text.charAt(at) == '{') {
+                at++;
+                braces.push(Brace.TEXT);
+                textDepth++;
+            }
+        } else if (name.equals("left") || name.equals("right")) {
+            skipSpace();
+            at += at < text.length() && text.charAt(at) == '.' ? 1 : 0;
+        } else if (name.equals("circ") && (endsWith("^") || endsWith("^", "{"))) {
+            // A degree sign. What is left of `^{\circ}` is an empty group, which disappears when it closes.
+            tokens.remove(endsWith("^") ? tokens.size() - 1 : tokens.size() - 2);
+        } else if (!DROPPED.contains(name)) {
+            String alias = ALIASES.getOrDefault(name, "\\" + name);
+            add(alias.length() == 1 || alias.equals("\\{") || alias.equals("\\}") ? Kind.SYMBOL : Kind.COMMAND, alias);
+        }
+    }
+
+    /// The character behind a backslash. A doubled backslash before a letter is a command that was escaped twice, unless there is a
+    /// matrix, whose rows it ends.
+    private void escape() {
+        if (at == text.length()) {
+            return;
+        }
+        char c = text.charAt(at);
+        boolean escapedTwice = c == '\\' && !matrix && at + 1 < text.length() && isAsciiLetter(text.charAt(at + 1));
+        if (escapedTwice) {
+            return;
+        }
+        at++;
+        if (c == '\\' && !matrix || Character.isWhitespace(c) || ",;:!>/$".indexOf(c) >= 0) {
+            return;
+        }
+        add(Kind.SYMBOL, "{}\\|".indexOf(c) >= 0 ? "\\" + c : String.valueOf(c));
+    }
+
+    private void number() {
+        // `\frac12` is one half: an unbraced argument of \frac is a single digit
+        boolean argument = endsWithFraction(0) || tokens.size() >= 2 && tokens.getLast().kind() == Kind.NUMBER && endsWithFraction(1);
+        if (argument && isDigit(at)) {
+            add(Kind.NUMBER, text.substring(at, ++at));
+            return;
+        }
+        var number = new StringBuilder();
+        int digits = digitsEnd(at);
+        number.append(text, at, digits);
+        at = digits;
+        boolean mayGroup = !number.isEmpty() && number.length() <= 3 && number.charAt(0) != '0';
+        for (int group = groupEnd(); mayGroup && group > 0; group = groupEnd()) {
+            number.append(text, group - 3, group);
+            at = group;
+        }
+        if (at < text.length() && text.charAt(at) == '.' && (isDigit(at + 1) || text.startsWith("\\overline{", at + 1))) {
+            int fraction = digitsEnd(at + 1);
+            number.append(text, at, fraction);
+            at = fraction;
+            repeating(number);
+        }
+        exponent(number);
+        add(Kind.NUMBER, number.toString());
+    }
+
+    private boolean endsWithFraction(int skipped) {
+        int last = tokens.size() - 1 - skipped;
+        return last >= 0 && (tokens.get(last).is("\\frac") || tokens.get(last).is("\\binom"));
+    }
+
+    private void repeating(StringBuilder number) {
+        int start = at + "\\overline{".length();
+        int end = text.startsWith("\\overline{", at) ? digitsEnd(start) : start;
+        if (end > start && end < text.length() && text.charAt(end) == '}') {
+            number.append('(').append(text, start, end).append(')');
+            at = end + 1;
+        }
+    }
+
+    private void exponent(StringBuilder number) {
+        if (at < text.length() && (text.charAt(at) == 'e' || text.charAt(at) == 'E')) {
+            int sign = at + 1 < text.length() && "+-".indexOf(text.charAt(at + 1)) >= 0 ? 1 : 0;
+            int start = at + 1 + sign;
+            if (isDigit(start)) {
+                number.append('e').append(sign == 1 && text.charAt(at + 1) == '-' ? "-" : "").append(text, start, digitsEnd(start));
+                at = digitsEnd(start);
+            }
+        }
+    }
+
+    /// The end of a further group of exactly three digits behind a thousands separator, or -1.
+    private int groupEnd() {
+        for (String separator : SEPARATORS) {
+            if (text.startsWith(separator, at) && !(separator.equals(",") && brackets > 0)) {
+                int start = at + separator.length();
+                while (separator.length() > 1 && start < text.length() && text.charAt(start) == ' ') {
+                    start++;
+                }
+                // `1 125/1000` is a mixed number
+                boolean mixed = separator.equals(" ") && start + 3 < text.length() && text.charAt(start + 3) == '/';
+                if (digitsEnd(start) == start + 3 && !mixed) {
+                    return start + 3;
+                }
+            }
+        }
+        return -1;
+    }
+
+    private int digitsEnd(int from) {
+        int end = from;
+        while (isDigit(end)) {
+            end++;
+        }
+        return end;
+    }
+
+    private boolean isDigit(int index) {
+        return index < text.length() && text.charAt(index) >= '0' && text.charAt(index) <= '9';
+    }
+
+    private static boolean isAsciiLetter(char c) {
+        return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z';
+    }
+
+    private void skipSpace() {
+        while (at < text.length() && Character.isWhitespace(text.charAt(at))) {
+            at++;
+        }
+    }
+
+    private void add(Kind kind, String tokenText) {
+        if (kind == Kind.SYMBOL) {
+            boolean open = tokenText.equals("(") || tokenText.equals("[") || tokenText.equals("\\{");
+            boolean close = tokenText.equals(")") || tokenText.equals("]") || tokenText.equals("\\}");
+            brackets = Math.max(0, brackets + (open ? 1 : close ? -1 : 0));
+        }
+        tokens.add(new Token(kind, tokenText));
+    }
+
+    private boolean endsWith(String... symbols) {
+        if (tokens.size() < symbols.length) {
+            return false;
+        }
+        for (int i = 0; i < symbols.length; i++) {
+            if (!tokens.get(tokens.size() - symbols.length + i).is(symbols[i])) {
+                return false;
+            }
+        }
+        return true;
+    }
+}
