@@ -33,10 +33,10 @@ public final class LoadedModel implements AutoCloseable {
     /// Loads the checkpoint of `directory`, which holds the weights as the forward pass uses them, and what is done to activations, to run
     /// in `compute`.
     ///
-    /// @throws rqat.Failure as [ModelConfig#load], [ModelLoader#load] and [QuantisedModel#sites(Path, ModelConfig)]
+    /// @throws rqat.Failure as [ModelConfig#load], [ModelLoader#load] and [ModelDirectory#sites(Path, ModelConfig)]
     public static LoadedModel open(Path directory, ScalarType compute) {
         ModelConfig config = ModelConfig.load(directory);
-        ActivationSites sites = QuantisedModel.sites(directory, config);
+        ActivationSites sites = ModelDirectory.sites(directory, config);
         try {
             ScalarType type = sites.quantises() && compute == ScalarType.Float ? ScalarType.Double : compute;
             return new LoadedModel(config, ModelLoader.load(directory, config, type), sites);

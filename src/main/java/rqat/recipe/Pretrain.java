@@ -11,6 +11,7 @@ import rqat.data.WordProblems.Split;
 import rqat.io.AtomicFiles;
 import rqat.io.DataType;
 import rqat.model.ModelConfig;
+import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.tensor.Torch;
 import rqat.text.Tokenizer;
@@ -127,7 +128,7 @@ public final class Pretrain {
             try (QuantisedModel model = Initialiser.model(config, settings.seed())) {
                 TrainingRun.train(work, settings.optimisation(), model, student -> new SftObjective(
                         batches, settings.optimisation().microBatch(), ChunkedHead.chunkFor(config.vocabularySize())), (_, _) -> {});
-                model.saveCheckpoint(directory, DataType.BF16);
+                ModelDirectory.saveCheckpoint(model, directory, DataType.BF16);
             }
         });
     }

@@ -6,6 +6,7 @@ import java.util.Locale;
 import java.util.Map;
 import rqat.model.Linear;
 import rqat.quant.Method;
+import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
 import rqat.run.Progress;
@@ -45,11 +46,11 @@ public final class Quantize {
                         case Method.Gptq _, Method.Awq _, Method.QuaRot _, Method.FlatQuant _ -> StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
                                 .calibration(settings.calibration());
                     };
-            try (QuantisedModel source = QuantisedModel.load(model);
+            try (QuantisedModel source = ModelDirectory.load(model);
                     var progress = work.progress().start(work.name(), (long) source.config().layers() * Linear.values().length, "maps");
                     QuantisedModel quantised = Quantiser.quantise(
                             source, settings.method(), windows, session.compute().type(), new Told(progress))) {
-                quantised.save(work.directory(), session.compute().type(), model, Map.of());
+                ModelDirectory.save(quantised, work.directory(), session.compute().type(), model, Map.of());
             }
         });
     }

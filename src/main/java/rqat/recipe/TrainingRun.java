@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.function.Function;
 import rqat.io.AtomicFiles;
+import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.quant.ScaleMode;
 import rqat.run.Metrics;
@@ -20,15 +21,15 @@ final class TrainingRun {
 
     /// Trains the model in `model` into the stage's directory.
     static void run(Session.Work work, Optimisation optimisation, Path model, Function<Student, Objective> objective) {
-        try (QuantisedModel student = QuantisedModel.load(model)) {
+        try (QuantisedModel student = ModelDirectory.load(model)) {
             if (optimisation.learnScales() && student.scaleMode() == ScaleMode.STATIC) student.scaleMode(ScaleMode.LEARNED);
             train(work, optimisation, student, objective, (step, _) -> {
                 int done = (int) step + 1;
                 Path snapshot = snapshot(work.directory(), done);
                 if (optimisation.snapshots().noneMatch(kept -> kept == done) || Files.exists(snapshot)) return;
-                AtomicFiles.writeDirectory(snapshot, directory -> student.save(directory, work.compute().type(), model, Map.of()));
+                AtomicFiles.writeDirectory(snapshot, directory -> ModelDirectory.save(student, directory, work.compute().type(), model, Map.of()));
             });
-            student.save(work.directory(), work.compute().type(), model, Map.of());
+            ModelDirectory.save(student, work.directory(), work.compute().type(), model, Map.of());
         }
     }
 

@@ -138,8 +138,8 @@ class ActivationSitesTest {
         Path saved = directory.resolve("saved");
         try (QuantisedModel full = TinyModel.fullPrecision(source, 3);
                 QuantisedModel model = QuantisedActivations.of(full, 2, 7)) {
-            model.save(saved, source, Map.of());
-            try (QuantisedModel read = QuantisedModel.load(saved)) {
+            ModelDirectory.save(model, saved, source, Map.of());
+            try (QuantisedModel read = ModelDirectory.load(saved)) {
                 assertThat(read.sites().format()).isEqualTo(model.sites().format());
                 assertThat(read.sites().tensors().keySet()).isEqualTo(model.sites().tensors().keySet());
                 read.sites().tensors().forEach((name, tensor) ->
@@ -154,7 +154,7 @@ class ActivationSitesTest {
             String text = Files.readString(description);
 
             Files.writeString(description, text.replace("\"shards\" : 2", "\"shards\" : 1"));
-            assertThatThrownBy(() -> QuantisedModel.load(saved)).isInstanceOf(Failure.class).hasMessageContaining("sites.safetensors");
+            assertThatThrownBy(() -> ModelDirectory.load(saved)).isInstanceOf(Failure.class).hasMessageContaining("sites.safetensors");
             assertThatThrownBy(() -> LoadedModel.open(saved)).isInstanceOf(Failure.class).hasMessageContaining("sites.safetensors");
             Files.writeString(description, text.replace("\"format_version\" : 2", "\"format_version\" : 1"));
             assertThatThrownBy(() -> LoadedModel.open(saved)).isInstanceOf(Failure.class).hasMessageContaining("format_version");

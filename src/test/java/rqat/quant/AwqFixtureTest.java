@@ -48,7 +48,7 @@ class AwqFixtureTest {
         Map<String, Tensor> expected = QuantFixtures.tensors("awq.safetensors");
         Tensor ids = expected.get("input_ids");
         GridSpec spec = new GridSpec(bits, figures.get("group_size").asInt(), false, ScaleType.FLOAT32);
-        try (QuantisedModel model = QuantisedModel.load(source);
+        try (QuantisedModel model = ModelDirectory.load(source);
                 QuantisedModel quantised = Quantiser.quantise(model, new Method.Awq(spec), windows(ids), _ -> {})) {
             var scaled = new LinkedHashMap<String, Tensor>();
             model.latents().forEach((name, latent) -> scaled.put(name, latent.clone()));

@@ -66,7 +66,7 @@ class EquivalenceFixtureTest {
     }
 
     private static void run(Path path, Check check) {
-        try (QuantisedModel model = QuantisedModel.load(path)) {
+        try (QuantisedModel model = ModelDirectory.load(path)) {
             Grad.off(() -> Scope.run(() -> check.run(model)));
         }
     }

@@ -97,7 +97,7 @@ class FlatQuantFixtureTest {
     }
 
     private static QuantisedModel model() {
-        return QuantisedModel.load(Fixtures.path("models").resolve("qwen2"));
+        return ModelDirectory.load(Fixtures.path("models").resolve("qwen2"));
     }
 
     private static Tensor run(ModelConfig config, Map<String, Tensor> weights, ActivationSites sites, Tensor x) {
@@ -211,7 +211,7 @@ class FlatQuantFixtureTest {
         try (var paths = java.nio.file.Files.list(Fixtures.path("models"))) {
             return paths.filter(path -> java.nio.file.Files.exists(path.resolve("config.json"))).sorted().toList().stream()
                     .flatMap(path -> Stream.of(1, 2).map(shards -> DynamicTest.dynamicTest(path.getFileName() + ", shards " + shards, () -> {
-                        try (QuantisedModel model = QuantisedModel.load(path)) {
+                        try (QuantisedModel model = ModelDirectory.load(path)) {
                             FlatQuantEquivalence.check(model, shards);
                         }
                     })));

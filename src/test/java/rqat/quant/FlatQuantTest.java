@@ -96,8 +96,8 @@ class FlatQuantTest {
                 QuantisedModel model = TinyModel.quantise(full, method(2, 1))) {
             // The latents are the original weights.
             full.latents().forEach((name, latent) -> assertThat(latent.equal(model.latents().get(name))).isTrue());
-            model.save(saved, source, Map.of());
-            try (QuantisedModel read = QuantisedModel.load(saved);
+            ModelDirectory.save(model, saved, source, Map.of());
+            try (QuantisedModel read = ModelDirectory.load(saved);
                     LoadedModel served = LoadedModel.open(saved)) {
                 assertThat(read.transforms()).isNotNull();
                 for (String name : model.latents().keySet()) {
@@ -120,9 +120,9 @@ class FlatQuantTest {
             model.transforms().parameters().values().iterator().next().mul_(new Scalar(1.5));
             model.transforms().refresh();
             Path other = directory.resolve("other");
-            model.save(other, source, Map.of());
+            ModelDirectory.save(model, other, source, Map.of());
             Files.write(other.resolve("quantization/transforms.safetensors"), bytes);
-            assertThatThrownBy(() -> QuantisedModel.load(other)).isInstanceOf(Failure.class).hasMessageContaining("inconsistent");
+            assertThatThrownBy(() -> ModelDirectory.load(other)).isInstanceOf(Failure.class).hasMessageContaining("inconsistent");
         }
     }
 

@@ -63,9 +63,9 @@ class PrefillDecodeFixtureTest {
 
     private void check(Path source, String variant, UnaryOperator<QuantisedModel> quantise) {
         Path saved = directory.resolve(source.getFileName() + "-" + variant);
-        try (QuantisedModel full = QuantisedModel.load(source);
+        try (QuantisedModel full = ModelDirectory.load(source);
                 QuantisedModel model = quantise.apply(full)) {
-            model.save(saved, source, Map.of());
+            ModelDirectory.save(model, saved, source, Map.of());
         }
         try (LoadedModel model = LoadedModel.open(saved)) {
             assertThat(model.decoder().config().layers()).isPositive();

@@ -98,10 +98,10 @@ class QuaRotTest {
                     QuantisedModel quantised = TinyModel.quantise(model, Method.QuaRot.paper(4, shards))) {
                 assertThat(quantised.grids().get(Linear.DOWN.weight(0)).scale().size(1)).isEqualTo(shards);
                 assertThat(quantised.grids().get(Linear.UP.weight(0)).scale().size(1)).isEqualTo(1);
-                quantised.save(saved, source, Map.of());
+                ModelDirectory.save(quantised, saved, source, Map.of());
                 assertThat(ModelConfig.load(saved)).isEqualTo(model.config().untied());
                 assertThat(Files.readString(saved.resolve("config.json"))).contains("\"max_position_embeddings\" : 64");
-                try (QuantisedModel read = QuantisedModel.load(saved)) {
+                try (QuantisedModel read = ModelDirectory.load(saved)) {
                     assertThat(read.method()).isEqualTo(quantised.method());
                     quantised.latents().forEach((name, latent) -> assertThat(read.latents().get(name).equal(latent)).isTrue());
                     assertThat(read.sites().format()).isEqualTo(quantised.sites().format());

@@ -31,14 +31,14 @@ class QuantisedModelFixtureTest {
 
     private void check(Path source) {
         Method gptq = new Method.Gptq(new GridSpec(3, 0, false, ScaleType.FLOAT16), ClipSearch.NONE, true, true, 0.01);
-        try (QuantisedModel model = QuantisedModel.load(source)) {
+        try (QuantisedModel model = ModelDirectory.load(source)) {
             assertThat(model.grids()).isEmpty();
             try (QuantisedModel quantised = Quantiser.quantise(
                     model, gptq, TinyModel.windows(model.config(), 8, 3), ScalarType.Float, step -> assertThat(step.relativeError()).isLessThan(0.2))) {
                 Path saved = directory.resolve(source.getFileName());
-                quantised.save(saved, ScalarType.BFloat16, source, Map.of());
+                ModelDirectory.save(quantised, saved, ScalarType.BFloat16, source, Map.of());
                 assertThat(saved.resolve("tokenizer.json")).hasSameBinaryContentAs(source.resolve("tokenizer.json"));
-                try (QuantisedModel read = QuantisedModel.load(saved)) {
+                try (QuantisedModel read = ModelDirectory.load(saved)) {
                     assertThat(read.grids().keySet()).containsExactlyElementsOf(quantised.grids().keySet());
                     read.latents().forEach((name, latent) ->
                             assertThat(Tensors.floats(latent)).isEqualTo(Tensors.floats(quantised.latents().get(name))));

@@ -27,6 +27,7 @@ import rqat.quant.FlatQuant;
 import rqat.quant.GridSpec;
 import rqat.quant.LoadedModel;
 import rqat.quant.Method;
+import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
 import rqat.quant.ScaleType;
@@ -47,7 +48,7 @@ class FlatQuantStudentFixtureTest {
     }
 
     private static QuantisedModel quantised(Path source) {
-        try (QuantisedModel full = QuantisedModel.load(source)) {
+        try (QuantisedModel full = ModelDirectory.load(source)) {
             int[][] windows = new int[4][];
             for (int i = 0; i < windows.length; i++) windows[i] = ids(full.config(), 20, i);
             return Quantiser.quantise(full, method(), windows, _ -> {});
@@ -103,8 +104,8 @@ class FlatQuantStudentFixtureTest {
                         assertThat(parameter.value().equal(before.get(parameter.name()))).as(parameter.name()).isFalse());
                 Tensor trained = Scope.own(() -> Grad.off(() -> student.decoder().hidden(ids)));
                 assertThat(trained.equal(first)).isFalse();
-                model.save(saved, source, Map.of());
-                try (QuantisedModel read = QuantisedModel.load(saved);
+                ModelDirectory.save(model, saved, source, Map.of());
+                try (QuantisedModel read = ModelDirectory.load(saved);
                         Student again = student(read, false, Set.of());
                         LoadedModel served = LoadedModel.open(saved)) {
                     Scope.run(() -> {

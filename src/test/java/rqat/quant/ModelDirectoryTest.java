@@ -37,7 +37,7 @@ import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
 /// The quantised model on disk.
-class QuantisedModelTest {
+class ModelDirectoryTest {
     private static final String MAP = Linear.UP.weight(0);
 
     @TempDir
@@ -52,7 +52,7 @@ class QuantisedModelTest {
         good = shared.resolve("good");
         try (QuantisedModel original = TinyModel.fullPrecision(source, 1);
                 QuantisedModel model = TinyModel.quantise(original, TinyModel.gptq(3))) {
-            model.save(good, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, good, ScalarType.Float, source, Map.of());
         }
     }
 
@@ -107,8 +107,8 @@ class QuantisedModelTest {
         ScalarType compute = ScalarType.valueOf(computeName);
         try (QuantisedModel model = TinyModel.quantise(original, method(method))) {
             model.maskRule(MaskRule.STRICT);
-            model.save(saved, compute, source, Map.of("stage", "quantise", "source", "a \"b\""));
-            try (QuantisedModel read = QuantisedModel.load(saved)) {
+            ModelDirectory.save(model, saved, compute, source, Map.of("stage", "quantise", "source", "a \"b\""));
+            try (QuantisedModel read = ModelDirectory.load(saved)) {
                 assertSame(read, model);
                 assertThat(read.provenance()).containsOnly(Map.entry("stage", "quantise"), Map.entry("source", "a \"b\""));
             }
@@ -127,8 +127,8 @@ class QuantisedModelTest {
             try (QuantisedModel model = TinyModel.quantise(original, method)) {
                 Scope.run(() -> model.latents().forEach((name, latent) ->
                         latent.add_(GridTest.gaussian(new rqat.run.RandomStream(8), 0.05, 1, latent.numel()).view(Tensors.shape(latent)))));
-                model.save(saved, ScalarType.Float, source, Map.of());
-                try (QuantisedModel read = QuantisedModel.load(saved)) {
+                ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
+                try (QuantisedModel read = ModelDirectory.load(saved)) {
                     assertSame(read, model);
                 }
             }
@@ -139,9 +139,9 @@ class QuantisedModelTest {
     @ValueSource(strings = {"Float", "BFloat16"})
     void fullPrecisionModelsHaveNoGrids(String computeName) throws IOException {
         ScalarType compute = ScalarType.valueOf(computeName);
-        original.save(saved, compute, source, Map.of());
+        ModelDirectory.save(original, saved, compute, source, Map.of());
         assertThat(saved.resolve("quantization")).doesNotExist();
-        try (QuantisedModel read = QuantisedModel.load(saved)) {
+        try (QuantisedModel read = ModelDirectory.load(saved)) {
             assertThat(read.grids()).isEmpty();
             assertThat(read.method()).isNull();
             Scope.run(() -> original.latents().forEach((name, latent) ->
@@ -152,7 +152,7 @@ class QuantisedModelTest {
     @Test
     void filesOfTheSourceAreCopiedUnchanged() throws IOException {
         try (QuantisedModel model = TinyModel.quantise(original, TinyModel.gptq(3))) {
-            model.save(saved, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
         }
         for (String name : new String[] {"config.json", "tokenizer.json"}) {
             assertThat(Files.readAllBytes(saved.resolve(name))).isEqualTo(Files.readAllBytes(source.resolve(name)));
@@ -174,10 +174,10 @@ class QuantisedModelTest {
     @Test
     void savingFullPrecisionOverAQuantisedModelLeavesNothingOfIt() {
         try (QuantisedModel model = TinyModel.quantise(original, TinyModel.gptq(3))) {
-            model.save(saved, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
         }
-        original.save(saved, ScalarType.Float, source, Map.of());
-        try (QuantisedModel read = QuantisedModel.load(saved)) {
+        ModelDirectory.save(original, saved, ScalarType.Float, source, Map.of());
+        try (QuantisedModel read = ModelDirectory.load(saved)) {
             assertSame(read, original);
         }
     }
@@ -199,14 +199,14 @@ class QuantisedModelTest {
 
     private static void assertRefused(Path damaged, byte[] repaired, String... words) {
         long before = Pointer.totalCount();
-        assertThatThrownBy(() -> QuantisedModel.load(good))
+        assertThatThrownBy(() -> ModelDirectory.load(good))
                 .isInstanceOf(Failure.class)
                 .hasMessageContainingAll(words)
                 .extracting(e -> ((Failure) e).kind())
                 .isEqualTo(Failure.Kind.BAD_FILE);
         assertThat(Pointer.totalCount()).as("tensors left behind").isEqualTo(before);
         AtomicFiles.write(damaged, repaired);
-        QuantisedModel.load(good).close();
+        ModelDirectory.load(good).close();
     }
 
     private static byte[] bytes(Path file) {
@@ -246,12 +246,12 @@ class QuantisedModelTest {
         try (QuantisedModel model = TinyModel.quantise(original, TinyModel.roundToNearest(3))) {
             model.scaleMode(ScaleMode.STATIC);
             Scope.run(() -> model.latents().get(MAP).mul_(new Scalar(1.1)));
-            model.save(saved, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
         }
-        QuantisedModel.load(saved).close();
+        ModelDirectory.load(saved).close();
         Path description = saved.resolve("quantization/quantization.json");
         edit(description, "\"static\"", "\"dynamic\"");
-        assertThatThrownBy(() -> QuantisedModel.load(saved)).isInstanceOf(Failure.class).hasMessageContainingAll(MAP + ".scale", "inconsistent");
+        assertThatThrownBy(() -> ModelDirectory.load(saved)).isInstanceOf(Failure.class).hasMessageContainingAll(MAP + ".scale", "inconsistent");
     }
 
     private static void edit(Path file, String from, String to) {
