@@ -24,6 +24,9 @@ record MemoryModel(ModelConfig config, int width, int group) {
     private static final long STORED_BLOCK = 4 << 20;
     /// Measured: 80 candidates, about 50 for each.
     private static final long SEARCH = 4000;
+    /// Measured, of what learns transforms.
+    private static final long MAP_COPIES = 17;
+    private static final long SITE_COPIES = 5;
     /// Of a decoder pass that fills the cache (`rqat.generate.LocalGenerator`).
     private static final int PREFILL_TOKENS = 2048;
 
@@ -143,7 +146,12 @@ record MemoryModel(ModelConfig config, int width, int group) {
 
     /// Whether the arrays of one chunk of the head are small enough to come from the allocator's own store, which keeps what is freed.
     boolean keepsLogits(long rows) {
-        return FLOAT * Math.min(rows, ChunkedHead.chunkFor(config.vocabularySize())) * config.vocabularySize() < STORED_BLOCK;
+        return isStored(FLOAT * Math.min(rows, ChunkedHead.chunkFor(config.vocabularySize())) * config.vocabularySize());
+    }
+
+    /// Whether an array of so many bytes comes from the allocator's own store.
+    boolean isStored(long bytes) {
+        return bytes < STORED_BLOCK;
     }
 
     /// Keys and values for `sequences` that grow from `prompt` to `limit` tokens within a budget, while the cache is being enlarged.
@@ -202,6 +210,19 @@ record MemoryModel(ModelConfig config, int width, int group) {
     long observing(long tokens) {
         long columns = Arrays.stream(Linear.values()).mapToLong(config::inputs).max().orElse(0);
         return DOUBLE * columns * (tokens + columns);
+    }
+
+    /// What a part of a map's limits holds while they are searched (`rqat.quant.AwqSearch`): some ten float32 arrays of it.
+    long limits() {
+        return 10L * FLOAT * Math.min(largestMap(), 4 << 20);
+    }
+
+    /// The graph of a block that learns transforms (`rqat.quant.FlatQuantCalibration`), and what its backward pass adds: of every map some copies
+    /// between its latent and its rounded weight, of every site the transformed values, codes and masks.
+    long learningTransforms(long tokens, long length) {
+        long maps = quantised() / config.layers();
+        long sites = 2L * config.hiddenSize() + 2 * queryWidth() + 2 * keyWidth() + config.intermediateSize();
+        return FLOAT * (MAP_COPIES * maps + SITE_COPIES * tokens * sites) + recorded(tokens, length) + backward(tokens, length);
     }
 
     /// Floating-point operations of a forward pass for one token, without attention's scores.

@@ -204,6 +204,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         /// Tokens of a benchmark's prompt, and problems of a benchmark, about: its files are not read for this.
         private static final int PROMPT = 256;
         private static final int PROBLEMS = 500;
+        /// Of a batch of AWQ's calibration.
+        private static final int PACKED_TOKENS = 4096;
 
         Stage stage(Model.Made made) {
             String name = made.chain().name();
@@ -242,9 +244,10 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             return 6L * FLOAT * model.largestMap();
         }
 
-        /// Three tenths of what comes and goes: measured, not derived. Larger tensors than the allocator's own store holds are given back.
-        private static long retained(long working) {
-            return Math.min(working * 3 / 10, 1024 * MIB);
+        /// Three tenths of what comes and goes while so many tokens pass through a block: measured, not derived. Larger tensors than the
+        /// allocator's own store holds are given back.
+        private long retained(long working, long tokens) {
+            return model.isStored(tokens * model.config().hiddenSize() * model.width()) ? working * 3 / 10 : 0;
         }
 
         private long stageDisk() {
@@ -261,13 +264,41 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
                 return new Stage(name, memory, stageDisk(), 0, 0, 0);
             }
             List<int[]> windows = List.of(texts(quantise.data(), quantise.tasks(), quantise.texts()).calibration(quantise.calibration()));
-            long calibrating = windows.stream().mapToLong(ids -> ids.length).sum() * model.config().hiddenSize() * model.width()
-                    + Math.max(passing(windows), model.solver() + fitting());
-            memory.put(Part.WEIGHTS, model.width() * p);
+            long tokens = windows.stream().mapToLong(ids -> ids.length).sum();
+            long states = tokens * model.config().hiddenSize() * model.width();
+            long calibrating;
+            double passes = 5;
+            switch (quantise.method()) {
+                case Method.FlatQuant flat -> {
+                    // In float32, with the latents themselves: inputs and outputs of a block, and its graph for a batch.
+                    var wide = new MemoryModel(model.config(), FLOAT, 0);
+                    long batch = 0;
+                    for (int from = 0; from < windows.size(); from += flat.batch()) {
+                        List<int[]> together = windows.subList(from, Math.min(windows.size(), from + flat.batch()));
+                        long length = together.stream().mapToInt(ids -> ids.length).max().orElse(1);
+                        batch = Math.max(batch, wide.learningTransforms(together.stream().mapToLong(ids -> ids.length).sum(), length));
+                    }
+                    calibrating = 2 * tokens * model.config().hiddenSize() * FLOAT + batch;
+                    passes = 3.0 * flat.epochs() + 3;
+                }
+                case Method.Awq _ -> {
+                    long longest = windows.stream().mapToLong(ids -> ids.length).max().orElse(1);
+                    long batch = Math.max(longest, Math.min(tokens, PACKED_TOKENS));
+                    calibrating = 3 * states
+                            + model.observing(batch)
+                            + Math.max(model.block(batch, longest) + fitting(), model.limits());
+                    memory.put(Part.WEIGHTS, model.width() * p);
+                    passes = 1 + 20; // the ratios
+                }
+                case Method.Gptq _, Method.QuaRot _, Method.RoundToNearest _ -> {
+                    calibrating = states + Math.max(passing(windows), model.solver() + fitting());
+                    memory.put(Part.WEIGHTS, model.width() * p);
+                }
+            }
             memory.put(Part.CALIBRATION, calibrating);
-            memory.put(Part.RETAINED, retained(calibrating));
-            double solving = model.solving(windows.stream().mapToLong(ids -> ids.length).sum());
-            return new Stage(name, memory, stageDisk(), 0, 5 * model.operations(windows), solving);
+            memory.put(Part.RETAINED, retained(calibrating, Math.min(tokens, PACKED_TOKENS)));
+            boolean solves = quantise.method() instanceof Method.Gptq || quantise.method() instanceof Method.QuaRot;
+            return new Stage(name, memory, stageDisk(), 0, passes * model.operations(windows), solves ? model.solving(tokens) : 0);
         }
 
         /// Windows of one length go through a block together, 4,096 tokens at most.
@@ -288,17 +319,19 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             if (teacher) memory.put(Part.TEACHER, model.width() * model.parameters());
             long activations = 0;
             long lossTokens = 0;
+            long micro = 0;
             double tokens = 0;
             for (long step = 0; step < optimisation.steps(); step++) {
                 List<TokenSequence> sequences = batches.apply(step);
                 for (MicroBatch part : MicroBatch.cut(sequences, optimisation.microBatch())) {
                     long padded = (long) part.sequences().size() * part.length();
                     tokens += padded;
+                    micro = Math.max(micro, padded);
                     activations = Math.max(activations, activations(optimisation, padded, part.length()));
                     lossTokens = Math.max(lossTokens, part.lossTokens());
                 }
             }
-            step(memory, activations, model.head(lossTokens, logitArrays), model.keepsLogits(lossTokens));
+            step(memory, activations, model.head(lossTokens, logitArrays), lossTokens, micro);
             double passes = 3 + (optimisation.recomputeBlocks() ? 1 : 0) + (teacher ? 1 : 0);
             return new Stage(name, memory, stageDisk(optimisation), checkpoints(optimisation), passes * tokens * model.operations(), 0);
         }
@@ -319,7 +352,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
                 memory.put(Part.CACHE, model.cache(sequences, prompt, limit, settings.kvCacheGib()));
                 memory.put(Part.ACTIVATIONS, model.sampling(sequences, prompt, limit));
             } else {
-                step(memory, activations, logits, model.keepsLogits((long) micro * grpo.maxNewTokens()));
+                step(memory, activations, logits, (long) micro * grpo.maxNewTokens(), tokens);
             }
             double sampled = (double) grpo.prompts() * grpo.groupSize() * limit;
             double operations = grpo.optimisation().steps() * sampled * (distils ? 6 : 5) * model.operations();
@@ -346,11 +379,12 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         /// A micro-batch, and the largest of what exists beside it at one time or another: its logits, the embedding's gradient, a temporary of
         /// the optimiser.
         ///
-        /// @param kept whether the allocator keeps the logits too
-        private void step(SequencedMap<Part, Long> memory, long activations, long logits, boolean kept) {
+        /// @param lossTokens that the head sees
+        /// @param tokens     that the blocks see
+        private void step(SequencedMap<Part, Long> memory, long activations, long logits, long lossTokens, long tokens) {
             memory.put(Part.ACTIVATIONS, Math.max(activations, 5L * FLOAT * model.largestMap()));
             memory.put(Part.LOGITS, beside(logits));
-            memory.put(Part.RETAINED, retained(activations + (kept ? logits : 0)));
+            memory.put(Part.RETAINED, retained(activations + (model.keepsLogits(lossTokens) ? logits : 0), tokens));
         }
 
         private long beside(long logits) {

@@ -19,7 +19,7 @@ import tools.jackson.databind.json.JsonMapper;
 /// What a plan says beside what the operating system then counts, each stage in a process of its own with the launcher's settings.
 class PlanTest {
     /// Measured within a few percent; the virtual machine's own share differs from run to run, by more when the machine is busy.
-    private static final Percentage TOLERANCE = Percentage.withPercentage(15);
+    private static final Percentage TOLERANCE = Percentage.withPercentage(10);
     private static final String RECIPE = """
             rows: [rtn, gptq, gptq+kd]
             quantise: {calibration: 64}
