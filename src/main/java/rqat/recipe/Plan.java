@@ -39,6 +39,10 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
     /// The share of the speed of large matrix products that whole stages reach: measured in distillation of Qwen3-0.6B's shape; smaller
     /// models reach less.
     private static final double EFFICIENCY = 0.25;
+    /// The same for GPTQ in float64, measured at that shape too.
+    private static final double SOLVING_EFFICIENCY = 0.5;
+    /// Bytes a second of model files, converting, checking and hashing included: measured from and to a disk that is no slower.
+    private static final double FILES = 200e6;
 
     /// What takes memory.
     public enum Part {
@@ -64,7 +68,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         ACTIVATIONS("activations", "lower micro_batch, or recompute_blocks: true"),
         /// Of calibration.
         CALIBRATION("calibration", "fewer or shorter calibration texts"),
-        /// Tensors of up to 32 MiB come from arenas, which keep what is freed.
+        /// Small tensors come from the allocator's own store, which keeps what is freed.
         RETAINED("kept by the allocator", "it follows activations, logits and calibration"),
         /// While a file is written or read.
         FILES("files being read or written", "the largest tensor passes through memory; it does not shrink");
@@ -94,9 +98,11 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
     /// @param memory     bytes at the peak, part by part
     /// @param disk       bytes of what it leaves
     /// @param checkpoints bytes of what else it has on the disk until it has finished
+    /// @param read       bytes of the models it reads
     /// @param operations floating-point operations of forward and backward passes
     /// @param solving    those of GPTQ, in float64
-    public record Stage(String name, SequencedMap<Part, Long> memory, long disk, long checkpoints, double operations, double solving) {
+    public record Stage(
+            String name, SequencedMap<Part, Long> memory, long disk, long checkpoints, long read, double operations, double solving) {
         /// Bytes at the peak, the program included.
         public long bytes() {
             return memory.values().stream().mapToLong(Long::longValue).sum();
@@ -115,7 +121,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
     public record Rates(double passes, double solving) {
         /// About how long a stage works.
         public double seconds(Stage stage) {
-            return stage.operations / passes + stage.solving / solving;
+            return stage.operations / passes + stage.solving / solving + (stage.read + stage.disk + stage.checkpoints) / FILES;
         }
     }
 
@@ -182,7 +188,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         if (evaluation != null) all.add(evaluation);
         var rates = new Rates(
                 EFFICIENCY * 1e9 * Machine.products(settings.compute(), settings.threads()),
-                EFFICIENCY * 1e9 * Machine.float64Products(settings.threads()));
+                SOLVING_EFFICIENCY * 1e9 * Machine.float64Products(settings.threads()));
         long program = Machine.resident();
         for (Stage stage : all) stage.memory().putFirst(Part.PROGRAM, program);
         return new Plan(List.copyOf(all), settings.jobs(), Math.max(1, settings.study().seeds().size()), rates);
@@ -261,7 +267,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             memory.put(Part.GRIDS, model.grids());
             if (quantise.method() instanceof Method.RoundToNearest) {
                 memory.put(Part.FILES, written());
-                return new Stage(name, memory, stageDisk(), 0, 0, 0);
+                return new Stage(name, memory, stageDisk(), 0, checkpoint, 0, 0);
             }
             List<int[]> windows = List.of(texts(quantise.data(), quantise.tasks(), quantise.texts()).calibration(quantise.calibration()));
             long tokens = windows.stream().mapToLong(ids -> ids.length).sum();
@@ -298,7 +304,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             memory.put(Part.CALIBRATION, calibrating);
             memory.put(Part.RETAINED, retained(calibrating, Math.min(tokens, PACKED_TOKENS)));
             boolean solves = quantise.method() instanceof Method.Gptq || quantise.method() instanceof Method.QuaRot;
-            return new Stage(name, memory, stageDisk(), 0, passes * model.operations(windows), solves ? model.solving(tokens) : 0);
+            return new Stage(name, memory, stageDisk(), 0, checkpoint, passes * model.operations(windows), solves ? model.solving(tokens) : 0);
         }
 
         /// Windows of one length go through a block together, 4,096 tokens at most.
@@ -333,7 +339,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             }
             step(memory, activations, model.head(lossTokens, logitArrays), lossTokens, micro);
             double passes = 3 + (optimisation.recomputeBlocks() ? 1 : 0) + (teacher ? 1 : 0);
-            return new Stage(name, memory, stageDisk(optimisation), checkpoints(optimisation), passes * tokens * model.operations(), 0);
+            return new Stage(
+                    name, memory, stageDisk(optimisation), checkpoints(optimisation), stageDisk() + (teacher ? checkpoint : 0), passes * tokens * model.operations(), 0);
         }
 
         private Stage reinforcement(String name, Reinforce.Settings grpo) {
@@ -356,7 +363,8 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             }
             double sampled = (double) grpo.prompts() * grpo.groupSize() * limit;
             double operations = grpo.optimisation().steps() * sampled * (distils ? 6 : 5) * model.operations();
-            return new Stage(name, memory, stageDisk(grpo.optimisation()), checkpoints(grpo.optimisation()), operations, 0);
+            return new Stage(
+                    name, memory, stageDisk(grpo.optimisation()), checkpoints(grpo.optimisation()), stageDisk() + (distils ? checkpoint : 0), operations, 0);
         }
 
         /// What lives as long as the student does.
@@ -440,7 +448,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
                 memory.put(Part.ACTIVATIONS, Math.max(sampling, scoring - cache));
             }
             double samples = (double) rows * problems * evaluate.seeds().size() * tasks.size();
-            return new Stage("evaluate", memory, (long) samples * 2000, 0, samples * limit * model.operations(), 0);
+            return new Stage("evaluate", memory, (long) samples * 2000, 0, rows * weights, samples * limit * model.operations(), 0);
         }
     }
 }
