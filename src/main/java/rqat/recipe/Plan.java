@@ -175,13 +175,20 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             for (Model model = Model.of(directory, settings.rows().get(row).steps(), own, own.seed()); model instanceof Model.Made made; model = made.from()) {
                 chain.push(made);
             }
-            int group = chain.isEmpty() ? 0 : ((Quantize.Settings) chain.peek().settings()).method().grid().groupSize();
+            Method method = chain.isEmpty() ? null : ((Quantize.Settings) chain.peek().settings()).method();
+            int group = method == null ? 0 : method.grid().groupSize();
             int width = own.compute() == Torch.Compute.BFLOAT16 ? 2 : 4;
-            var planner = new Planner(own, new MemoryModel(ModelConfig.load(directory), width, group), directory, checkpointBytes(directory));
+            boolean activations = method instanceof Method.QuaRot || method instanceof Method.FlatQuant;
+            ModelConfig config = ModelConfig.load(directory);
+            var planner = new Planner(own, new MemoryModel(config, width, group), directory, checkpointBytes(directory));
+            // Quantised activations are served in float64 (`rqat.quant.LoadedModel`).
+            var evaluator = activations && width == 4
+                    ? new Planner(own, new MemoryModel(config, 8, group), directory, checkpointBytes(directory))
+                    : planner;
             for (Model.Made made : chain) {
                 if (!stages.containsKey(made)) stages.put(made, planner.stage(made));
             }
-            Stage evaluated = planner.evaluation(settings.rows().size());
+            Stage evaluated = evaluator.evaluation(settings.rows().size());
             if (evaluation == null || evaluated.bytes() > evaluation.bytes()) evaluation = evaluated;
         }
         var all = new ArrayList<>(stages.values());
