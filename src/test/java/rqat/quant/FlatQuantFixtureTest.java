@@ -255,11 +255,12 @@ class FlatQuantFixtureTest {
 
                 var json = QuantFixtures.json("flatquant.json").path("calibration");
                 double third = afterReferenceGradient(block, parameters, ours(fixture, "calib.step1.grad."), batches, outputs);
-                assertThat(third).isCloseTo(json.path("layer0_loss_every_step").get(2).asDouble(), org.assertj.core.api.Assertions.withinPercentage(0.1));
+                assertThat(third).isCloseTo(json.path("layer0_loss_every_step").get(2).asDouble(), org.assertj.core.api.Assertions.withinPercentage(1e-3));
 
                 FlatQuantCalibration.Result result = block.learn(0, parameters, batches, outputs, Calibration.Listener.NONE);
-                // AdamW makes whole steps of the rounding noise of tiny gradients, which differs between implementations, and the loss is a step
-                // function of the parameters: the third one is 0.15 % off here and exact above.
+                // The loss is a step function of the parameters: with gradients that differ from the reference's by millionths, one code so near
+                // to a tie that the last bits of three parameters decide it falls to the other side, and the third loss is 0.15 % off. Above,
+                // from the reference's own gradients, it is the reference's to the last digit.
                 for (int i = 0; i < 3; i++) {
                     double expected = json.path("layer0_loss_every_step").get(i).asDouble();
                     assertThat(result.losses().get(i)).isCloseTo(expected, org.assertj.core.api.Assertions.withinPercentage(i < 2 ? 0.1 : 0.5));
