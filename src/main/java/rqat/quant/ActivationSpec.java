@@ -14,12 +14,12 @@ public record ActivationSpec(int bits, boolean symmetric, double clip) {
     }
 
     /// The smallest code.
-    int minimum() {
+    public int minimum() {
         return symmetric ? -(1 << (bits - 1)) : 0;
     }
 
     /// The largest code.
-    int maximum() {
+    public int maximum() {
         return symmetric ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
     }
 }

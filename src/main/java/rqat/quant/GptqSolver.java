@@ -47,10 +47,10 @@ public final class GptqSolver {
     /// @param tensor  its name, for messages
     /// @param weight  `[R, C]`, any floating dtype; not changed
     /// @param hessian `[C, C]`, float64, before damping; not changed
-    /// @throws Failure of [GridSpec#check]; FAILED when the Hessian is not finite or cannot be factored whatever the damping;
+    /// @throws Failure of [Grid#check]; FAILED when the Hessian is not finite or cannot be factored whatever the damping;
     ///                 INTERRUPTED when the thread was interrupted
     public static Solution solve(String tensor, Tensor weight, Tensor hessian, Method.Gptq options) {
-        options.grid().check(tensor, weight);
+        Grid.check(options.grid(), tensor, weight);
         double[] loss = new double[1];
         List<Tensor> results = Grad.off(() -> Scope.keepAll(() -> {
             if (!hessian.isfinite().all().item_bool()) {

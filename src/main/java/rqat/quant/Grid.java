@@ -1,5 +1,6 @@
 package rqat.quant;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Supplier;
 import org.bytedeco.pytorch.LongOptional;
@@ -9,7 +10,9 @@ import org.bytedeco.pytorch.ScalarOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.Failure;
 import rqat.tensor.Grad;
+import rqat.tensor.HostTensors;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -41,6 +44,31 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
     /// Errors below this are compared exactly too: some of their terms may be too small for float32.
     private static final double UNDERFLOW = 1e-30;
 
+    /// Refuses what cannot be quantised to a format.
+    ///
+    /// @param tensor its name, for the message
+    /// @param weight `[R, C]`
+    /// @throws Failure USAGE when the groups do not divide the columns, BAD_FILE when the weight is no matrix or has NaN or infinite values
+    public static void check(GridSpec spec, String tensor, Tensor weight) {
+        if (weight.dim() != 2 || weight.numel() == 0) {
+            throw Failure.badFile("%s has shape %s; expected a matrix".formatted(tensor, Arrays.toString(Tensors.shape(weight))));
+        }
+        long columns = weight.size(1);
+        if (columns % spec.groupColumns(columns) != 0) {
+            throw Failure.usage("%s has %d columns, which groups of %d do not divide; choose a group size that divides them, or 0 for whole rows"
+                    .formatted(tensor, columns, spec.groupSize()));
+        }
+        if (!Scope.get(() -> weight.isfinite().all().item_bool())) {
+            throw Failure.badFile("%s holds NaN or infinite values; expected finite weights. Download or train the model again."
+                    .formatted(tensor));
+        }
+    }
+
+    /// [ScaleType#round] of every value of `scale` (float32, any shape). A new tensor.
+    public static Tensor roundScale(ScaleType type, Tensor scale) {
+        return Tensors.clamp(scale, type.smallest(), type.largest()).to(HostTensors.scalarType(type.type())).to(ScalarType.Float);
+    }
+
     /// The grid that covers `weight [R, C]`, whose columns the groups divide.
     public static Grid fit(GridSpec spec, Tensor weight, ClipSearch search) {
         return of(spec, Grad.off(() -> Scope.keepAll(() -> {
@@ -64,7 +92,7 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
 
     /// Codes of `weight [R, C]`, same shape, in the spec's code dtype.
     public Tensor codes(Tensor weight) {
-        return quietly(() -> clipped(weight).to(spec.codeType()).view(Tensors.shape(weight)));
+        return quietly(() -> clipped(weight).to(HostTensors.scalarType(spec.codeType())).view(Tensors.shape(weight)));
     }
 
     /// Weights, float32, of `codes [R, C]` of any dtype.
@@ -158,9 +186,9 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
         /// Scale and zero point. Divides by a tensor: dividing by a number multiplies by its reciprocal on some devices.
         List<Tensor> parameters(GridSpec spec, double smallestRange) {
             Tensor maximum = torch.full_like(high, new Scalar(spec.maximum()));
-            if (spec.symmetric()) return List.of(spec.scaleType().round(high.div(maximum)), torch.zeros_like(high));
+            if (spec.symmetric()) return List.of(roundScale(spec.scaleType(), high.div(maximum)), torch.zeros_like(high));
             Tensor width = high.sub(low).clamp_min_(new Scalar(smallestRange));
-            Tensor scale = spec.scaleType().round(width.div(maximum));
+            Tensor scale = roundScale(spec.scaleType(), width.div(maximum));
             // A scale that was rounded down may put the zero point one past the grid.
             Tensor zero = torch.rsub(low.div(scale).round_(), new Scalar(0.0));
             return List.of(scale, Tensors.clamp(zero, spec.minimum(), spec.maximum()));

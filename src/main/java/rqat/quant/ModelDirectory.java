@@ -148,7 +148,7 @@ public final class ModelDirectory {
         if (method != null) {
             var codes = new LinkedHashMap<String, TensorSource>();
             model.grids().forEach((name, grid) -> {
-                ScalarType type = grid.spec().codeType();
+                ScalarType type = HostTensors.scalarType(grid.spec().codeType());
                 codes.put(name + ".codes", produced(type, Tensors.shape(model.latents().get(name)), () -> grid.codes(model.unrounded(name))));
                 codes.put(name + ".scale", produced(ScalarType.Float, Tensors.shape(grid.scale()), grid::scale));
                 if (!grid.spec().symmetric()) codes.put(name + ".zero", produced(type, Tensors.shape(grid.zero()), grid::zero));
@@ -392,7 +392,7 @@ public final class ModelDirectory {
                 for (String name : description.tensors()) {
                     Tensor latent = transforms == null ? latents.get(name) : transforms.unrounded().get(name);
                     GridSpec spec = description.activations().grid(description.method().grid(), config, maps.get(name));
-                    DataType codeType = HostTensors.dataType(spec.codeType());
+                    DataType codeType = spec.codeType();
                     long size = spec.groupColumns(latent.size(1));
                     if (latent.size(1) % size != 0) {
                         throw inconsistent(path, name, "has %d columns, which groups of %d do not divide".formatted(latent.size(1), size));
@@ -400,7 +400,7 @@ public final class ModelDirectory {
                     long[] groups = {latent.size(0), latent.size(1) / size};
                     Scope.run(() -> {
                         Tensor scale = read(file, name + ".scale", DataType.F32, groups);
-                        if (!spec.scaleType().round(scale).equal(scale)) {
+                        if (!Grid.roundScale(spec.scaleType(), scale).equal(scale)) {
                             throw inconsistent(path, name + ".scale", "holds values that are no positive " + spec.scaleType() + " numbers");
                         }
                         Tensor zero = spec.symmetric()

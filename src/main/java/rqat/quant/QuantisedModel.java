@@ -108,7 +108,7 @@ public final class QuantisedModel implements AutoCloseable {
     }
 
     /// The grids of the quantised maps; empty for a full-precision model. Whoever learns scales writes them, rounded by
-    /// [ScaleType#round], into the grids' own tensors.
+    /// [Grid#roundScale(ScaleType, Tensor)], into the grids' own tensors.
     public SequencedMap<String, Grid> grids() {
         return Collections.unmodifiableSequencedMap(grids);
     }

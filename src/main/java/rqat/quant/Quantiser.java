@@ -48,7 +48,7 @@ public final class Quantiser {
     /// @param model    in full precision
     /// @param windows  calibration text as token ids; not read by round-to-nearest
     /// @param compute  dtype of the calibration's forward passes
-    /// @throws Failure of [GridSpec#check] and [QuaRot#rotate] before any work; of [Calibration#run] and [GptqSolver#solve]; USAGE when `model` is quantised
+    /// @throws Failure of [Grid#check] and [QuaRot#rotate] before any work; of [Calibration#run] and [GptqSolver#solve]; USAGE when `model` is quantised
     ///                 already
     public static QuantisedModel quantise(
             QuantisedModel model, Method method, int[][] windows, ScalarType compute, Listener listener) {
@@ -66,7 +66,7 @@ public final class Quantiser {
             for (Linear linear : Linear.values()) {
                 String name = linear.weight(layer);
                 specs.put(name, format.grid(method.grid(), model.config(), linear));
-                specs.get(name).check(name, model.latents().get(name));
+                Grid.check(specs.get(name), name, model.latents().get(name));
             }
         }
         if (method instanceof Method.QuaRot options) {

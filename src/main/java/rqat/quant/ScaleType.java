@@ -1,29 +1,51 @@
 package rqat.quant;
 
-import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
-import rqat.tensor.Tensors;
+import rqat.io.DataType;
 
 /// The dtype in which an export format stores scales. Scales take its precision before anything is divided by them, so that the codes
 /// fit the numbers that will be served.
 public enum ScaleType {
     // Up to 2^119 so that every code times the scale is finite.
-    FLOAT32(ScalarType.Float, Float.MIN_NORMAL, 0x1p119),
-    BFLOAT16(ScalarType.BFloat16, Float.MIN_NORMAL, 0x1p119),
-    FLOAT16(ScalarType.Half, 0x1p-24, 65504);
+    FLOAT32(DataType.F32, Float.MIN_NORMAL, 0x1p119f),
+    BFLOAT16(DataType.BF16, Float.MIN_NORMAL, 0x1p119f),
+    FLOAT16(DataType.F16, 0x1p-24f, 65504);
 
-    private final ScalarType type;
-    private final double smallest;
-    private final double largest;
+    private final DataType type;
+    private final float smallest;
+    private final float largest;
 
-    ScaleType(ScalarType type, double smallest, double largest) {
+    ScaleType(DataType type, float smallest, float largest) {
         this.type = type;
         this.smallest = smallest;
         this.largest = largest;
     }
 
-    /// `scale` (float32) rounded to this dtype, at least its smallest and at most its largest usable value, as float32; NaN stays NaN. A new tensor.
-    public Tensor round(Tensor scale) {
-        return Tensors.clamp(scale, smallest, largest).to(type).to(ScalarType.Float);
+    /// The dtype in files.
+    public DataType type() {
+        return type;
+    }
+
+    /// The smallest usable scale: positive, and normal but for float16.
+    public float smallest() {
+        return smallest;
+    }
+
+    /// The largest usable scale.
+    public float largest() {
+        return largest;
+    }
+
+    /// `scale` rounded to this dtype (half to even), at least the smallest and at most the largest usable value; NaN stays NaN.
+    public float round(float scale) {
+        float bounded = Math.clamp(scale, smallest, largest);
+        return switch (this) {
+            case FLOAT32 -> bounded;
+            case BFLOAT16 -> {
+                int bits = Float.floatToRawIntBits(bounded);
+                // Half a unit of what stays, less one bit where what stays is even.
+                yield Float.isNaN(bounded) ? bounded : Float.intBitsToFloat((bits + 0x7fff + (bits >>> 16 & 1)) & 0xffff0000);
+            }
+            case FLOAT16 -> Float.float16ToFloat(Float.floatToFloat16(bounded));
+        };
     }
 }

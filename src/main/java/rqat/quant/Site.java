@@ -16,7 +16,7 @@ public enum Site {
     MLP_HIDDEN(Linear.DOWN);
 
     /// The inputs of linear maps, in the order of the forward pass.
-    static final List<Site> INPUTS = List.of(ATTENTION_INPUT, ATTENTION_OUTPUT, MLP_INPUT, MLP_HIDDEN);
+    public static final List<Site> INPUTS = List.of(ATTENTION_INPUT, ATTENTION_OUTPUT, MLP_INPUT, MLP_HIDDEN);
 
     private final List<Linear> readers;
 

@@ -338,7 +338,7 @@ public final class Student implements AutoCloseable {
             case DYNAMIC -> grid.refit(latent);
             case LEARNED -> {
                 part.scale.value().clamp_min_(new Scalar(SMALLEST_SCALE));
-                grid.scale().copy_(grid.spec().scaleType().round(part.scale.value()));
+                grid.scale().copy_(Grid.roundScale(grid.spec().scaleType(), part.scale.value()));
             }
         }
         Tensor codes = grid.codes(latent);

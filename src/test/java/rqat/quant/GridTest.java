@@ -2,7 +2,9 @@ package rqat.quant;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.fail;
 
+import java.util.Arrays;
 import java.util.List;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.Scalar;
@@ -86,11 +88,41 @@ class GridTest {
     }
 
     @Test
+    void scalesAreRoundedAlikeWithAndWithoutLibtorch() {
+        Property.forAll(20, random -> Scope.run(() -> {
+            float[] special = {0, -0f, Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.MIN_VALUE, 0x1p-25f, 0x1.8p-24f, 65504, 65520, 0x1p119f};
+            var scales = Arrays.copyOf(special, 1 << 16);
+            for (int i = special.length; i < scales.length; i++) {
+                int any = (int) random.nextLong();
+                int off = random.nextInt(3) - 1;
+                scales[i] = Float.intBitsToFloat(switch (i % 4) {
+                    case 0 -> any;
+                    case 1 -> (any & 0xffff0000 | 0x8000) + off; // halfway between two of bfloat16, or beside it
+                    case 2 -> (inHalf(any) & 0xffffe000 | 0x1000) + off; // halfway between two of float16, or beside it
+                    default -> inHalf(any);
+                });
+            }
+            for (ScaleType type : ScaleType.values()) {
+                float[] tensors = Tensors.floats(Grid.roundScale(type, Tensors.of(scales, scales.length)));
+                for (int i = 0; i < scales.length; i++) {
+                    int plain = Float.floatToIntBits(type.round(scales[i])), tensor = Float.floatToIntBits(tensors[i]);
+                    if (plain != tensor) fail("%s: %x becomes %x and %x".formatted(type, Float.floatToIntBits(scales[i]), plain, tensor));
+                }
+            }
+        }));
+    }
+
+    /// Positive and with an exponent of float16's range, or a little beyond.
+    private static int inHalf(int bits) {
+        return bits & 0x7fffff | 100 + (bits >>> 23 & 0xff) * 44 / 256 << 23;
+    }
+
+    @Test
     void scalesAreAlreadyRoundedToTheirStorageType() {
         Property.forAll(40, random -> Scope.run(() -> {
             GridSpec spec = anySpec(random);
             Grid grid = Grid.fit(spec, gaussian(random, 0.02, 4, 24), anySearch(random));
-            assertThat(spec.scaleType().round(grid.scale()).equal(grid.scale())).isTrue();
+            assertThat(Grid.roundScale(spec.scaleType(), grid.scale()).equal(grid.scale())).isTrue();
             ScalarType stored = switch (spec.scaleType()) {
                 case FLOAT32 -> ScalarType.Float;
                 case BFLOAT16 -> ScalarType.BFloat16;
@@ -148,13 +180,13 @@ class GridTest {
         }
         if (spec.symmetric()) {
             Tensor scale = Tensors.of(new float[] {Math.max(Math.max(-low, high), 1e-5f) * factor / spec.maximum()}, 1, 1);
-            return new Grid(spec, spec.scaleType().round(scale), Tensors.zeros(ScalarType.Float, 1, 1));
+            return new Grid(spec, Grid.roundScale(spec.scaleType(), scale), Tensors.zeros(ScalarType.Float, 1, 1));
         }
         if (low == high) {
             low = -1;
             high = 1;
         }
-        Tensor scale = spec.scaleType().round(Tensors.of(new float[] {(high * factor - low * factor) / spec.maximum()}, 1, 1));
+        Tensor scale = Grid.roundScale(spec.scaleType(), Tensors.of(new float[] {(high * factor - low * factor) / spec.maximum()}, 1, 1));
         float zero = (float) -Math.rint(low * factor / Tensors.floats(scale)[0]);
         return new Grid(spec, scale, Tensors.of(new float[] {Math.min(Math.max(zero, 0), spec.maximum())}, 1, 1));
     }
@@ -261,7 +293,7 @@ class GridTest {
     void badInputIsNamed() {
         Scope.run(() -> {
             GridSpec spec = new GridSpec(3, 128, true, ScaleType.FLOAT32);
-            assertThatThrownBy(() -> spec.check("model.layers.0.mlp.up_proj.weight", Tensors.zeros(ScalarType.Float, 2, 192)))
+            assertThatThrownBy(() -> Grid.check(spec, "model.layers.0.mlp.up_proj.weight", Tensors.zeros(ScalarType.Float, 2, 192)))
                     .isInstanceOf(Failure.class)
                     .hasMessageContainingAll("model.layers.0.mlp.up_proj.weight", "192", "128")
                     .extracting(e -> ((Failure) e).kind())
@@ -269,7 +301,7 @@ class GridTest {
             for (double bad : new double[] {Double.NaN, Double.NEGATIVE_INFINITY}) {
                 Tensor weight = Tensors.zeros(ScalarType.Float, 2, 128);
                 weight.narrow(0, 1, 1).narrow(1, 5, 1).fill_(new Scalar(bad));
-                assertThatThrownBy(() -> spec.check("lm", weight))
+                assertThatThrownBy(() -> Grid.check(spec, "lm", weight))
                         .isInstanceOf(Failure.class)
                         .hasMessageContainingAll("lm", "NaN")
                         .extracting(e -> ((Failure) e).kind())
