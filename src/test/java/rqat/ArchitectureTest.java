@@ -19,7 +19,7 @@ class ArchitectureTest {
             List.of("cli"),
             List.of("recipe"),
             List.of("quant", "train", "rl", "eval", "report"),
-            List.of("generate", "data", "model"),
+            List.of("generate", "data", "format", "model"),
             List.of("tensor", "io", "text", "verify", "run"));
 
     /// The only imports within a layer.
@@ -27,6 +27,7 @@ class ArchitectureTest {
             "train", List.of("quant"),
             "rl", List.of("train", "quant"),
             "generate", List.of("model"),
+            "format", List.of("model"),
             "tensor", List.of("io"),
             "text", List.of("io"),
             "run", List.of("io"));

@@ -6,6 +6,7 @@ import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
+import rqat.format.ActivationSpec;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.function.Consumer;
 import org.bytedeco.pytorch.Tensor;
 import rqat.Failure;
+import rqat.format.Site;
 import rqat.model.Attention;
 import rqat.model.Decoder;
 import rqat.model.Linear;

@@ -2,6 +2,7 @@ package rqat.quant;
 
 import java.util.function.BiConsumer;
 import org.bytedeco.pytorch.Tensor;
+import rqat.format.Site;
 import rqat.model.Sites;
 
 /// Shows the inputs of the linear maps to `observer`, as the model's own `sites` leave them, and changes nothing.

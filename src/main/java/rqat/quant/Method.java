@@ -2,6 +2,10 @@ package rqat.quant;
 
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import com.fasterxml.jackson.annotation.JsonTypeName;
+import rqat.format.ActivationFormat;
+import rqat.format.ActivationSpec;
+import rqat.format.GridSpec;
+import rqat.format.ScaleType;
 
 /// A compression method with its options; [Quantiser] runs it. The records are read from recipes and written to
 /// `quantization/quantization.json` as they are, with `method` saying which one it is.

@@ -9,6 +9,8 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
+import rqat.format.ActivationFormat;
+import rqat.format.Site;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.run.RandomStream;

@@ -13,6 +13,7 @@ import org.bytedeco.pytorch.TensorArrayRefOptional;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import rqat.format.ActivationSpec;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;

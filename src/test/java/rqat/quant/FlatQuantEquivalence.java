@@ -8,6 +8,7 @@ import java.util.SequencedMap;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.format.Site;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Sites;

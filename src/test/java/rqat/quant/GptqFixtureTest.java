@@ -12,6 +12,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import rqat.format.GridSpec;
+import rqat.format.ScaleType;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.JsonNode;

@@ -12,6 +12,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import rqat.format.GridSpec;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.JsonNode;

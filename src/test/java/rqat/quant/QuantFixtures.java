@@ -14,6 +14,8 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Fixtures;
+import rqat.format.GridSpec;
+import rqat.format.ScaleType;
 import rqat.io.SafetensorsFile;
 import rqat.tensor.HostTensors;
 import rqat.tensor.Scope;

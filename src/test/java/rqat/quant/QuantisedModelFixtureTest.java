@@ -13,6 +13,8 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.Fixtures;
+import rqat.format.GridSpec;
+import rqat.format.ScaleType;
 import rqat.tensor.Tensors;
 
 /// Checkpoints of all families that the reference implementation wrote: quantised, saved, loaded.

@@ -10,6 +10,9 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import rqat.format.GridSpec;
+import rqat.format.MaskRule;
+import rqat.format.ScaleType;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 

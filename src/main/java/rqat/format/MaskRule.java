@@ -1,4 +1,4 @@
-package rqat.quant;
+package rqat.format;
 
 /// Where the straight-through estimator lets the gradient of a fake-quantised weight pass to its latent.
 public enum MaskRule {

@@ -1,4 +1,4 @@
-package rqat.quant;
+package rqat.format;
 
 /// How activations, keys or values become codes at run time: a scale (and zero point) per token, from the values themselves.
 ///

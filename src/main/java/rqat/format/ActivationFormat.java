@@ -1,4 +1,4 @@
-package rqat.quant;
+package rqat.format;
 
 import java.util.Collections;
 import java.util.EnumMap;

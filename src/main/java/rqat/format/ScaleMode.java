@@ -1,4 +1,4 @@
-package rqat.quant;
+package rqat.format;
 
 /// What becomes of the scales and zero points while the latents are trained.
 public enum ScaleMode {
@@ -8,6 +8,6 @@ public enum ScaleMode {
     /// They are refitted to the full range of the latents at every projection; no gradient passes through them (paper, equation 1, for
     /// round-to-nearest initialisation).
     DYNAMIC,
-    /// The scales are parameters with the gradient of [Grid#scaleGradient]; zero points stay. Not in the paper.
+    /// The scales are parameters with the gradient of [rqat.quant.Grid#scaleGradient]; zero points stay. Not in the paper.
     LEARNED
 }
