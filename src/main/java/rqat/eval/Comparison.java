@@ -69,7 +69,7 @@ public record Comparison(double difference, double standardError, double degrees
         double standardError = Math.sqrt(variance);
         if (!(squares > 0)) return new Comparison(difference, 0, Double.NaN, Math.abs(difference) < 1e-12 ? 1 : 0);
         double degreesOfFreedom = variance * variance / squares;
-        return new Comparison(difference, standardError, degreesOfFreedom, StudentT.twoSided(difference / standardError, degreesOfFreedom));
+        return new Comparison(difference, standardError, degreesOfFreedom, Distributions.studentTwoSided(difference / standardError, degreesOfFreedom));
     }
 
     private static double[][] differences(double[][] first, double[][] second, int repetitions) {

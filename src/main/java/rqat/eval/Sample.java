@@ -1,9 +1,14 @@
 package rqat.eval;
 
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
+import rqat.Failure;
 import rqat.generate.StopReason;
+import rqat.run.JsonLines;
 import rqat.verify.Reason;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -35,6 +40,31 @@ public record Sample(
     /// Whether the answer is right.
     public boolean correct() {
         return reason == Reason.MATCH;
+    }
+
+    /// Whether something was answered; a window of a text that was read is no answer.
+    boolean isAnswer() {
+        return stop != null || !completion.isEmpty();
+    }
+
+    /// Whether the right answer stands in a text whose answer is wrong ([Reached]); never for a choice, where nothing is written.
+    public boolean reachedNotGiven() {
+        return stop != null && !correct() && Reached.in(completion, gold);
+    }
+
+    /// The samples of a `samples.jsonl`, in its order.
+    ///
+    /// @throws Failure BAD_FILE naming the line that is none
+    public static List<Sample> read(Path file) {
+        var samples = new ArrayList<Sample>();
+        for (JsonNode line : JsonLines.read(file)) {
+            try {
+                samples.add(of(line));
+            } catch (IllegalArgumentException e) {
+                throw Failure.badFile("%s:%d: %s. Evaluate again to rewrite it.".formatted(file, samples.size() + 1, e.getMessage()), e);
+            }
+        }
+        return samples;
     }
 
     /// One line of JSON, without the line feed.

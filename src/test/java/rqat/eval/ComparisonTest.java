@@ -14,14 +14,14 @@ class ComparisonTest {
     @Test
     void tailsOfStudentsTAreThoseOfTheClosedForms() {
         for (double t : new double[] {0, 0.1, 0.7, 1, 2.5, 12.706, 400}) {
-            assertThat(StudentT.twoSided(t, 1)).isCloseTo(1 - 2 / Math.PI * Math.atan(t), within(1e-12));
-            assertThat(StudentT.twoSided(t, 2)).isCloseTo(1 - t / Math.sqrt(t * t + 2), within(1e-12));
+            assertThat(Distributions.studentTwoSided(t, 1)).isCloseTo(1 - 2 / Math.PI * Math.atan(t), within(1e-12));
+            assertThat(Distributions.studentTwoSided(t, 2)).isCloseTo(1 - t / Math.sqrt(t * t + 2), within(1e-12));
             double sine = t / Math.sqrt(t * t + 4);
-            assertThat(StudentT.twoSided(-t, 4)).isCloseTo(1 - 1.5 * sine + 0.5 * sine * sine * sine, within(1e-12));
+            assertThat(Distributions.studentTwoSided(-t, 4)).isCloseTo(1 - 1.5 * sine + 0.5 * sine * sine * sine, within(1e-12));
         }
         // The normal distribution's, from tables.
-        assertThat(StudentT.twoSided(1.959963985, 1e9)).isCloseTo(0.05, within(1e-7));
-        assertThat(StudentT.twoSided(Double.POSITIVE_INFINITY, 3)).isZero();
+        assertThat(Distributions.studentTwoSided(1.959963985, 1e9)).isCloseTo(0.05, within(1e-7));
+        assertThat(Distributions.studentTwoSided(Double.POSITIVE_INFINITY, 3)).isZero();
     }
 
     /// One repetition, one task: the paired t test over problems.
@@ -34,7 +34,7 @@ class ComparisonTest {
         // Differences 1 0 1 0 0 1: variance 6/20, standard error sqrt(0.3/6).
         assertThat(found.standardError()).isCloseTo(Math.sqrt(0.05), within(1e-15));
         assertThat(found.degreesOfFreedom()).isCloseTo(5, within(1e-12));
-        assertThat(found.probability()).isCloseTo(StudentT.twoSided(0.5 / Math.sqrt(0.05), 5), within(1e-15));
+        assertThat(found.probability()).isCloseTo(Distributions.studentTwoSided(0.5 / Math.sqrt(0.05), 5), within(1e-15));
     }
 
     /// All problems move together from repetition to repetition: the paired t test over repetitions.

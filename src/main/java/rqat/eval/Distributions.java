@@ -1,20 +1,28 @@
 package rqat.eval;
 
-/// Student's t distribution, for any positive number of degrees of freedom.
-final class StudentT {
+/// Tail probabilities of the distributions that tests of this package compare with.
+final class Distributions {
     private static final int MAXIMUM_TERMS = 10_000;
     private static final double SMALLEST = 1e-300;
 
-    private StudentT() {}
+    private Distributions() {}
 
-    /// The probability of a value at least as far from 0 as `t`, on either side: `I(x; df/2, 1/2)` with `x = df / (df + t^2)`.
+    /// Student's t: the probability of a value at least as far from 0 as `t`, on either side: `I(x; df/2, 1/2)` with `x = df / (df + t^2)`.
     ///
     /// @param degreesOfFreedom above 0; infinity for the normal distribution's limit is not taken, give a large number
-    static double twoSided(double t, double degreesOfFreedom) {
+    static double studentTwoSided(double t, double degreesOfFreedom) {
         if (Double.isInfinite(t)) return 0;
         double a = degreesOfFreedom / 2;
         double x = degreesOfFreedom / (degreesOfFreedom + t * t);
         return incompleteBeta(x, a, 0.5);
+    }
+
+    /// A fair coin: the probability that `heads + tails` throws divide at least as unevenly, on either side:
+    /// `min(1, 2 P(X <= min(heads, tails)))` with `P(X <= k) = I(1/2; n - k, k + 1)`. 1 when nothing was thrown.
+    static double fairCoinTwoSided(long heads, long tails) {
+        long fewer = Math.min(heads, tails);
+        if (heads == tails) return 1;
+        return Math.min(1, 2 * incompleteBeta(0.5, Math.max(heads, tails), fewer + 1.0));
     }
 
     /// The regularised incomplete beta function by its continued fraction (modified Lentz; Abramowitz and Stegun 26.5.8), which converges
