@@ -125,16 +125,19 @@ final class EvalCommand implements Callable<Integer> {
             double[] confidence = result.confidence();
             text.append(String.format(
                     Locale.ROOT,
-                    "%-10s %5.1f %%  ± %.1f  [%.1f, %.1f]   %d problems x %d seeds, %.1f %% truncated, %.1f %% without an answer, %.0f tokens%n",
+                    "%-10s %5.1f %%%s  [%.1f, %.1f]   %d problems x %d seed%s, %.1f %% truncated, %.1f %% without an answer, %.1f %% reached but not given, %.0f tokens%n",
                     result.task(),
                     100 * result.accuracy(),
-                    result.deviation() == null ? 0.0 : 100 * result.deviation(),
+                    // One seed says nothing about the spread.
+                    result.deviation() == null ? "" : String.format(Locale.ROOT, "  ± %.1f", 100 * result.deviation()),
                     100 * confidence[0],
                     100 * confidence[1],
                     result.examples(),
                     result.accuracies().size(),
+                    result.accuracies().size() == 1 ? "" : "s",
                     100 * result.truncated(),
                     100 * result.unextracted(),
+                    100 * result.reached(),
                     result.meanTokens()));
         }
         return text.toString();

@@ -49,7 +49,8 @@ public record Document(String kicker, String title, String facts, List<Section> 
             }
         }
 
-        private String text() {
+        /// For the terminal.
+        public String text() {
             var all = new ArrayList<List<String>>();
             all.add(header.stream().map(TextTable::printable).toList());
             lines.forEach(line -> all.add(line.stream().map(TextTable::printable).toList()));
