@@ -14,7 +14,7 @@ import rqat.format.ScaleMode;
 import rqat.format.ScaleType;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.LocalGenerator;
+import rqat.generate.torch.LocalGenerator;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.model.Decoder;

@@ -8,7 +8,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.LocalGenerator;
+import rqat.generate.torch.LocalGenerator;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.model.Decoder;

@@ -35,7 +35,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// Samples and scores on any server with OpenAI's completions interface (vLLM, SGLang, llama.cpp). Prompts are sent as token ids, so that the
 /// server sees what a local model would; completions come back as ids where it offers them, else their text is encoded again.
 ///
-/// What a server cannot do like [LocalGenerator]: the random numbers are its own, though the seed of a request is given to it; and
+/// What a server cannot do like [rqat.generate.torch.LocalGenerator]: the random numbers are its own, though the seed of a request is given to it; and
 /// log-probabilities are known only at temperature 1 and where it sends them, elsewhere they are NaN.
 public final class ServerGenerator implements Generator, Scorer {
     private static final String ADVICE = "Is the server up? The same command resumes with what is missing";

@@ -8,7 +8,7 @@ import java.util.Arrays;
 /// Which tokens are kept is decided in the order of descending probability, equals by ascending id, so the last that is kept says it all.
 /// Sampling is by inverse CDF over the kept tokens in the order of their ids: the first token at which the cumulative mass exceeds `u`
 /// times the kept mass.
-final class TokenChooser {
+public final class TokenChooser {
     /// Low bits of a float that do not matter to its bucket in [#nucleus]: those of one bucket differ by up to 12 per cent.
     private static final int SHIFT = 20;
     private static final int BUCKETS = (Float.floatToRawIntBits(1) >>> SHIFT) + 1;
@@ -18,7 +18,7 @@ final class TokenChooser {
     /// The id chosen by `u` in [0, 1) from `probabilities`, the softmax of the tempered logits.
     ///
     /// @throws IllegalArgumentException when they are not numbers
-    static int choose(Sampling sampling, float[] probabilities, double u) {
+    public static int choose(Sampling sampling, float[] probabilities, double u) {
         if (sampling.temperature() == 0) return mostProbable(probabilities);
         if (sampling.topK() > 0) return pick(probabilities, largest(probabilities, sampling), u);
         return pick(probabilities, sampling.topP() == 1 ? Long.MAX_VALUE : nucleus(probabilities, sampling.topP()), u);

@@ -1,5 +1,5 @@
 /// Samples completions: requests in, tokens with their log-probabilities out. [rqat.generate.Generator] is the one interface, for
-/// rollouts, evaluation and the command line alike; [rqat.generate.LocalGenerator] runs it on libtorch with continuous batching.
+/// rollouts, evaluation and the command line alike; [rqat.generate.torch.LocalGenerator] runs it on libtorch with continuous batching.
 ///
 /// Token ids only: text, chat templates and answer checking live elsewhere.
 @NullMarked

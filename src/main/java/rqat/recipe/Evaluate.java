@@ -16,8 +16,8 @@ import rqat.eval.Protocol;
 import rqat.eval.Task;
 import rqat.eval.TaskResult;
 import rqat.generate.Generator;
-import rqat.generate.LocalGenerator;
-import rqat.generate.LocalScorer;
+import rqat.generate.torch.LocalGenerator;
+import rqat.generate.torch.TorchScorer;
 import rqat.generate.Sampling;
 import rqat.generate.Scorer;
 import rqat.generate.ServerGenerator;
@@ -139,7 +139,7 @@ public final class Evaluate {
         public List<TaskResult> with(BiFunction<Generator, Scorer, List<TaskResult>> work) {
             try (LoadedModel loaded = LoadedModel.open(model, session.compute().type())) {
                 return work.apply(
-                        LocalGenerator.within(loaded.decoder(), settings.batch(), session.cacheGib()), new LocalScorer(loaded.decoder(), SCORED_TOKENS));
+                        LocalGenerator.within(loaded.decoder(), settings.batch(), session.cacheGib()), new TorchScorer(loaded.decoder(), SCORED_TOKENS));
             }
         }
     }

@@ -4,7 +4,7 @@ import java.nio.file.Path;
 import java.util.List;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.LocalGenerator;
+import rqat.generate.torch.LocalGenerator;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.quant.LoadedModel;

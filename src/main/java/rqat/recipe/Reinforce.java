@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 import rqat.data.WordProblems.Split;
 import rqat.generate.Generator;
 import rqat.generate.Listener;
-import rqat.generate.LocalGenerator;
+import rqat.generate.torch.LocalGenerator;
 import rqat.generate.Sampling;
 import rqat.io.JsonFiles;
 import rqat.model.Decoder;

@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import rqat.Failure;
-import rqat.generate.LocalScorer;
+import rqat.generate.torch.TorchScorer;
 import rqat.io.AtomicFiles;
 import rqat.quant.LoadedModel;
 import rqat.model.ModelConfig;
@@ -44,7 +44,7 @@ public final class Score {
         if (sequences.isEmpty()) throw Failure.badFile("%s: holds no sequence; expected at least one".formatted(source));
         for (int i = 0; i < sequences.size(); i++) check(config, source, i, sequences.get(i));
         try (LoadedModel model = LoadedModel.open(directory)) {
-            List<float[]> scores = new LocalScorer(model.decoder(), TOKENS).score(sequences);
+            List<float[]> scores = new TorchScorer(model.decoder(), TOKENS).score(sequences);
             var results = new ArrayList<Result>();
             for (int i = 0; i < scores.size(); i++) results.add(new Result(i, scores.get(i)));
             return results;

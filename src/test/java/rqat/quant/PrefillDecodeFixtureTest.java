@@ -19,8 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 import rqat.Fixtures;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.LocalGenerator;
-import rqat.generate.LocalScorer;
+import rqat.generate.torch.LocalGenerator;
+import rqat.generate.torch.TorchScorer;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.run.RandomStream;
@@ -87,9 +87,9 @@ class PrefillDecodeFixtureTest {
                 assertThat(alone.logProbabilities()).containsExactly(together.get(i).logProbabilities(), within(TOLERANCE));
                 texts.add(joined(requests.get(i).prompt(), alone.tokens()));
             }
-            List<float[]> batch = new LocalScorer(model.decoder(), 1 << 12).score(texts);
+            List<float[]> batch = new TorchScorer(model.decoder(), 1 << 12).score(texts);
             for (int i = 0; i < SEQUENCES; i++) {
-                float[] alone = new LocalScorer(model.decoder(), 1).score(List.of(texts.get(i))).getFirst();
+                float[] alone = new TorchScorer(model.decoder(), 1).score(List.of(texts.get(i))).getFirst();
                 assertThat(alone).containsExactly(batch.get(i), within(TOLERANCE));
                 float[] generated = Arrays.copyOfRange(alone, requests.get(i).prompt().length - 1, alone.length);
                 assertThat(together.get(i).logProbabilities()).containsExactly(generated, within(TOLERANCE));

@@ -38,8 +38,8 @@ import rqat.format.ScaleMode;
 import rqat.format.ScaleType;
 import rqat.generate.Completion;
 import rqat.generate.Generator;
-import rqat.generate.LocalGenerator;
-import rqat.generate.LocalScorer;
+import rqat.generate.torch.LocalGenerator;
+import rqat.generate.torch.TorchScorer;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.generate.StopReason;
@@ -159,7 +159,7 @@ class OnPolicyObjectiveTest {
         var objective = objective(banditSettings(), BANDIT, banditProblems(), LOCAL, verifier, new Watcher() {
             @Override
             public void rollouts(long step, List<Rollout> rollouts, double @Nullable [] advantages) {
-                float[] score = new LocalScorer(student.decoder(), 64).score(List.of(new int[] {0, 1})).getFirst();
+                float[] score = new TorchScorer(student.decoder(), 64).score(List.of(new int[] {0, 1})).getFirst();
                 probabilities.add(Math.exp(score[0]));
             }
         });

@@ -1,4 +1,4 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -17,6 +17,10 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import rqat.Fixtures;
+import rqat.generate.Completion;
+import rqat.generate.Listener;
+import rqat.generate.Request;
+import rqat.generate.Sampling;
 import rqat.io.HostTensor;
 import rqat.io.SafetensorsFile;
 import rqat.model.Decoder;

@@ -1,4 +1,4 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -12,6 +12,13 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
+import rqat.generate.Completion;
+import rqat.generate.Generator;
+import rqat.generate.Listener;
+import rqat.generate.Request;
+import rqat.generate.Sampling;
+import rqat.generate.StopReason;
+import rqat.generate.TokenChooser;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.run.RandomStream;

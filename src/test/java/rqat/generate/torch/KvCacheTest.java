@@ -1,4 +1,4 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,4 +1,4 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -19,6 +19,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import rqat.Failure;
+import rqat.generate.Completion;
+import rqat.generate.Generator;
+import rqat.generate.Listener;
+import rqat.generate.Request;
+import rqat.generate.Sampling;
+import rqat.generate.StopReason;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Sites;

@@ -1,4 +1,4 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import java.util.Arrays;
 import org.bytedeco.pytorch.DoubleOptional;

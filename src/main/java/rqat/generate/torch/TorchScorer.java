@@ -1,18 +1,19 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
+import rqat.generate.Scorer;
 import rqat.model.Decoder;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// Scores with the decoder of this process: sequences go through it together, padded on the right; logits are made for some rows at a time,
 /// so that memory does not grow with tokens times vocabulary. Softmaxes are in float32. Not for several threads at once.
-public final class LocalScorer implements Scorer {
+public final class TorchScorer implements Scorer {
     /// Logits held at a time.
     private static final long LOGITS = 1L << 24;
 
@@ -22,7 +23,7 @@ public final class LocalScorer implements Scorer {
     /// A scorer over `decoder`, which stays the caller's.
     ///
     /// @param tokensPerPass how many tokens, padding included, go through the decoder together; a longer sequence goes alone
-    public LocalScorer(Decoder decoder, int tokensPerPass) {
+    public TorchScorer(Decoder decoder, int tokensPerPass) {
         this.decoder = decoder;
         this.tokensPerPass = tokensPerPass;
     }

@@ -1,4 +1,4 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -8,6 +8,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.generate.Request;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Sites;

@@ -1,4 +1,4 @@
-package rqat.generate;
+package rqat.generate.torch;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -17,7 +17,7 @@ import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import rqat.train.Initialiser;
 
-class LocalScorerTest {
+class TorchScorerTest {
     private static final ModelConfig CONFIG = new ModelConfig(
             ModelConfig.Family.QWEN3, 50, 32, 48, 2, 4, 2, 8, 40, 1e-6,
             new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
@@ -31,7 +31,7 @@ class LocalScorerTest {
                     .mapToObj(length -> IntStream.range(0, length).map(_ -> random.nextInt(50)).toArray())
                     .toList();
             for (int tokensPerPass : new int[] {1, 30, 1000}) {
-                List<float[]> scores = new LocalScorer(decoder, tokensPerPass).score(sequences);
+                List<float[]> scores = new TorchScorer(decoder, tokensPerPass).score(sequences);
                 assertThat(scores).hasSize(5);
                 for (int i = 0; i < 5; i++) assertThat(scores.get(i)).containsExactly(expected(decoder, sequences.get(i)), within(1e-5f));
             }
@@ -41,7 +41,7 @@ class LocalScorerTest {
     @Test
     void sequencesThatTheModelCannotReadAreRefused() {
         Scope.run(() -> {
-            var scorer = new LocalScorer(new Decoder(CONFIG, new Weights(Initialiser.random(CONFIG, 1))), 100);
+            var scorer = new TorchScorer(new Decoder(CONFIG, new Weights(Initialiser.random(CONFIG, 1))), 100);
             assertThatThrownBy(() -> scorer.score(List.of(new int[] {1}, new int[0])))
                     .isInstanceOf(Failure.class)
                     .hasMessageContaining("sequence 1");
