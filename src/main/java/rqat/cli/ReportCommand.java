@@ -9,7 +9,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
-import rqat.report.HtmlReport;
+import rqat.report.RunReport;
 
 /// `rqat report`.
 @Command(name = "report", description = "Write report.html of run directories, finished or not.", mixinStandardHelpOptions = true)
@@ -25,7 +25,7 @@ final class ReportCommand implements Callable<Integer> {
         for (Path run : runs) {
             if (!Files.isDirectory(run)) throw Failure.badFile("%s: no such run directory".formatted(run));
             Path html = run.resolve("report.html");
-            HtmlReport.write(run, html);
+            RunReport.write(run, html);
             Output.print(spec, html.toString());
         }
         return 0;

@@ -10,7 +10,7 @@ import rqat.recipe.Run;
 import rqat.recipe.RunSettings;
 import rqat.recipe.Score;
 import rqat.report.Results;
-import rqat.report.TextTable;
+import rqat.report.ResultsTable;
 import rqat.run.Progress;
 
 /// `rqat run`: the whole workflow of a recipe.
@@ -35,7 +35,7 @@ final class RunCommand implements Callable<Integer> {
         Results results = Interruption.stopping(
                 () -> Run.run(Rqat.typed(spec), configuration, Models.directory(settings.model()), output, progress));
         if (finished) progress.print("rqat: %s is complete; nothing was left to do. Choose another --out to run again.".formatted(output));
-        Output.print(spec, options.json() ? Score.readText(output.resolve("results.json")) : TextTable.of(results));
+        Output.print(spec, options.json() ? Score.readText(output.resolve("results.json")) : ResultsTable.of(results).text());
         progress.print("rqat: report in " + output.resolve("report.html"));
         return 0;
     }

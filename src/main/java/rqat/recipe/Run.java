@@ -13,7 +13,7 @@ import rqat.io.JsonFiles;
 import rqat.quant.LoadedModel;
 import rqat.recipe.Pipeline.Model;
 import rqat.recipe.Pipeline.Question;
-import rqat.report.HtmlReport;
+import rqat.report.RunReport;
 import rqat.report.Results;
 import rqat.run.Configuration;
 import rqat.run.Manifest;
@@ -58,7 +58,7 @@ public final class Run {
             // Rows may have been added, or an unfinished run repeated with other settings.
             if (!JsonFiles.read(manifest).path("configuration").equals(JsonFiles.normalised(configuration.tree()))) write.run();
             results.write(output.resolve("results.json"));
-            HtmlReport.write(output, output.resolve("report.html"));
+            RunReport.write(output, output.resolve("report.html"));
             return results;
         }
     }

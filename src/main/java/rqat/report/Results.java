@@ -23,7 +23,7 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 ///     {"rows": [{"name": "RTN + KD", "bits": 3,
 ///                "scores": {"gsm8k": {"mean": 81.2, "std": 1.2, "problems": 1319, "seeds": 3}},
-///                "average": 81.2, "standard_error": 0.7, "non_reasoning": 62.0, "seconds": 41.5}]}
+///                "average": 81.2, "standard_error": 0.7, "non_reasoning": 62.0}]}
 ///
 /// Scores are in percent. Fields that are not listed here, of rows and
 /// beside `rows`, are kept on reading and writing.
@@ -31,8 +31,12 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param extra fields beside `rows`, such as a study's comparisons
 public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
 
+    /// The field of a row that says which answers differ from those of the full-precision row, as `pairs`, `alone`, `lost`, `won`,
+    /// `token_inflation` and `mcnemar_p`.
+    public static final String AGAINST_FULL_PRECISION = "against_full_precision";
+
     /// From this width on a row is full precision.
-    private static final double FULL_PRECISION_BITS = 16;
+    static final double FULL_PRECISION_BITS = 16;
     private static final Set<String> ROW_FIELDS = Set.of("name", "bits", "scores", "average");
     private static final JsonMapper MAPPER = new JsonMapper();
 
@@ -51,7 +55,7 @@ public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
     /// @param bits    width of the weights, as a number (`3`, `4.25`) or as words (`W4A4KV4`)
     /// @param scores  by task, in the order of the benchmarks
     /// @param average unweighted mean over tasks; NaN when unknown
-    /// @param extra   further fields of the row, such as `non_reasoning`, `standard_error` (of the average), `seconds`
+    /// @param extra   further fields of the row, such as `non_reasoning`, `standard_error` (of the average)
     public record Row(String name, String bits, SequencedMap<String, Score> scores, double average, SequencedMap<String, JsonNode> extra) {
 
         public Row {

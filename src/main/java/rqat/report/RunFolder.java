@@ -39,9 +39,10 @@ record RunFolder(String name, Optional<JsonNode> manifest, Optional<Results> res
 
     /// One stage of the run.
     ///
+    /// @param kind    what it did, as its own files say (`quantize`, `sft`, `distill`, `grpo`, `pretrain`); empty when they do not
     /// @param metrics name to step to value, steps ascending; a step that was logged twice (after a resume) counts with its last value
     /// @param events  the first [#MAX_EVENTS]
-    record Stage(String name, SequencedMap<String, TreeMap<Double, Double>> metrics, List<JsonNode> events, int eventCount) {
+    record Stage(String name, String kind, SequencedMap<String, TreeMap<Double, Double>> metrics, List<JsonNode> events, int eventCount) {
 
         boolean has(String metric) {
             return metrics.containsKey(metric);
@@ -151,7 +152,20 @@ record RunFolder(String name, Optional<JsonNode> manifest, Optional<Results> res
                 events.add(line);
             }
         });
-        return new Stage(name, metrics, events, count[0]);
+        return new Stage(name, kind(directory), metrics, events, count[0]);
+    }
+
+    /// Of a finished or a begun stage.
+    private static String kind(Path directory) {
+        for (String file : List.of("stage.json", "begun.json")) {
+            try {
+                if (!Files.isRegularFile(directory.resolve(file))) continue;
+                return new JsonMapper().readTree(Files.readAllBytes(directory.resolve(file))).path("stage").asString("");
+            } catch (IOException | JacksonException e) {
+                // The stage is shown without its kind.
+            }
+        }
+        return "";
     }
 
     private static Evaluation evaluation(Path directory, List<String> notes) {

@@ -51,7 +51,9 @@ class DocumentTest {
         String main = page.substring(page.indexOf("<main>"), page.indexOf("</main>") + "</main>".length());
         var xml = DocumentBuilderFactory.newInstance().newDocumentBuilder()
                 .parse(new ByteArrayInputStream(main.getBytes(StandardCharsets.UTF_8)));
-        assertThat(xml.getElementsByTagName("td").getLength()).isEqualTo(8);
+        // Two lines of four cells, the first of each its heading, below a header of four.
+        assertThat(xml.getElementsByTagName("td").getLength()).isEqualTo(6);
+        assertThat(xml.getElementsByTagName("th").getLength()).isEqualTo(6);
     }
 
     @Test

@@ -89,7 +89,7 @@ class ResultsTest {
         var low = new LinkedHashMap<String, Score>();
         low.put("easy", new Score(5, Double.NaN, 400, 1));
         var results = new Results(List.of(Row.of("BF16", "16", half), Row.of("RTN \u001b[31m", "3", low)));
-        assertThat(TextTable.of(results)).isEqualTo("""
+        assertThat(ResultsTable.of(results).text()).isEqualTo("""
                 model      bits           easy           hard  average   delta
                 --------------------------------------------------------------
                 BF16         16  91.24 ±  0.61  50.00 ± 10.00    70.62
@@ -102,6 +102,6 @@ class ResultsTest {
     void smallScoresStaySmall() {
         var scores = new LinkedHashMap<String, Score>();
         scores.put("gsm8k", new Score(0.5, 0.25, 200, 3));
-        assertThat(TextTable.of(new Results(List.of(Row.of("rtn", "2", scores))))).contains(" 0.50 ±  0.25 ");
+        assertThat(ResultsTable.of(new Results(List.of(Row.of("rtn", "2", scores)))).text()).contains(" 0.50 ±  0.25 ");
     }
 }

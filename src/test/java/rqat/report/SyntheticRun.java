@@ -91,6 +91,7 @@ final class SyntheticRun {
             text.append("{\"step\": ").append(step).append(", ").append(fields.apply(step)).append("}\n");
         }
         Files.writeString(folder.resolve("metrics.jsonl"), text);
+        Files.writeString(folder.resolve("stage.json"), "{\"stage\": \"%s\"}".formatted(stage.contains("grpo") ? "grpo" : "distill"));
     }
 
     private static void samples(Path directory, String row, double right, double truncated, int tokens) throws IOException {
