@@ -14,7 +14,8 @@ import rqat.format.ScaleMode;
 import rqat.format.ScaleType;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.torch.LocalGenerator;
+import rqat.generate.LocalGenerator;
+import rqat.generate.torch.TorchSteps;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.model.Decoder;
@@ -148,10 +149,11 @@ public final class RealShapeBench {
     private static double tokensPerSecond(Decoder decoder, int count, int batch, int length, int fresh) {
         var random = new RandomStream(3);
         var requests = new ArrayList<Request>();
-        for (int i = 0; i < count; i++) requests.add(new Request(tokens(random, length), i));
+        var sampling = new Sampling(1, 0.95, 0, fresh, Set.of());
+        for (int i = 0; i < count; i++) requests.add(new Request(tokens(random, length), sampling, i));
         double began = Meter.seconds();
-        List<Completion> completions = LocalGenerator.within(decoder, batch, 4)
-                .generate(requests, new Sampling(1, 0.95, 0, fresh, Set.of()), Listener.NONE);
+        List<Completion> completions = new LocalGenerator(() -> TorchSteps.within(decoder, 4), batch)
+                .generate(requests, Listener.NONE);
         return completions.stream().mapToLong(completion -> completion.tokens().length).sum() / (Meter.seconds() - began);
     }
 

@@ -8,7 +8,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.torch.LocalGenerator;
+import rqat.generate.LocalGenerator;
+import rqat.generate.torch.TorchSteps;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.model.Decoder;
@@ -100,16 +101,16 @@ public final class RolloutBench {
         var requests = new ArrayList<Request>();
         int count = batch == 1 ? GROUP : REQUESTS;
         int[] prompt = {};
+        var sampling = new Sampling(1, 1, 0, NEW_TOKENS, Set.of());
         for (int i = 0; i < count; i++) {
             if (i % GROUP == 0) {
                 prompt = new int[80 + random.nextInt(41)];
                 for (int t = 0; t < prompt.length; t++) prompt[t] = random.nextInt(CONFIG.vocabularySize());
             }
-            requests.add(new Request(prompt, i));
+            requests.add(new Request(prompt, sampling, i));
         }
-        var sampling = new Sampling(1, 1, 0, NEW_TOKENS, Set.of());
         double began = Meter.processorSeconds();
-        List<Completion> completions = new LocalGenerator(decoder, batch, 1 << 20).generate(requests, sampling, Listener.NONE);
+        List<Completion> completions = new LocalGenerator(() -> new TorchSteps(decoder, 1 << 20), batch).generate(requests, Listener.NONE);
         double seconds = Meter.processorSeconds() - began;
         return completions.stream().mapToLong(completion -> completion.tokens().length).sum() / seconds;
     }

@@ -73,11 +73,11 @@ final class GenerateCommand implements Callable<Integer> {
         int[] ids = raw ? tokenizer.encodeWithSpecial(text) : tokenizer.encode(text);
         var sampling = new Sampling(temperature, topP, topK, maxNewTokens, tokenizer.stopIds());
         List<Request> requests = LongStream.range(0, samples)
-                .mapToObj(sample -> new Request(ids, Seeds.mix(seed, sample)))
+                .mapToObj(sample -> new Request(ids, sampling, Seeds.mix(seed, sample)))
                 .toList();
         boolean stream = samples == 1 && !json;
         List<Completion> completions = Interruption.stopping(
-                () -> Generate.run(directory, requests, sampling, stream ? streaming(tokenizer) : Listener.NONE));
+                () -> Generate.run(directory, requests, stream ? streaming(tokenizer) : Listener.NONE));
         if (stream) {
             Output.print(spec, "\n");
         } else {

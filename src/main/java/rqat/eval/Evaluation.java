@@ -170,9 +170,9 @@ public final class Evaluation {
             wanted.stream().filter(i -> prompts.get(i).length > longest)
                     .forEach(i -> done.accept(i, scored(judges.get(i), expected.get(i), new Completion(new int[0], new float[0], StopReason.LENGTH))));
             List<Request> requests = missing.stream()
-                    .map(i -> new Request(prompts.get(i), sampleSeed(seed, task.name(), task.problems().get(i).id()), settings.tokens))
+                    .map(i -> new Request(prompts.get(i), settings.sampling, sampleSeed(seed, task.name(), task.problems().get(i).id()), settings.tokens))
                     .toList();
-            generator.generate(requests, settings.sampling, new Listener() {
+            generator.generate(requests, new Listener() {
                 @Override
                 public void completed(int request, Completion completion) {
                     int i = missing.get(request);

@@ -8,5 +8,5 @@ public interface Generator {
     ///
     /// @throws rqat.Failure USAGE when a prompt is empty, too long or has unknown ids; INTERRUPTED when the thread is interrupted, after
     ///                      which completions told to `listener` stand and a repetition with the same seeds samples the same tokens
-    List<Completion> generate(List<Request> requests, Sampling sampling, Listener listener);
+    List<Completion> generate(List<Request> requests, Listener listener);
 }

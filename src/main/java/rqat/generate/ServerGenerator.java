@@ -86,7 +86,7 @@ public final class ServerGenerator implements Generator, Scorer {
     }
 
     @Override
-    public List<Completion> generate(List<Request> requests, Sampling sampling, Listener listener) {
+    public List<Completion> generate(List<Request> requests, Listener listener) {
         for (int i = 0; i < requests.size(); i++) {
             int length = requests.get(i).prompt().length;
             if (length == 0 || length >= Math.min(context, requests.get(i).limit())) {
@@ -94,13 +94,14 @@ public final class ServerGenerator implements Generator, Scorer {
                         .formatted(i, length, Math.min(context, requests.get(i).limit()) - 1));
             }
         }
-        return all(requests.size(), i -> sampled(requests.get(i), sampling), (i, completion) -> {
+        return all(requests.size(), i -> sampled(requests.get(i)), (i, completion) -> {
             for (int token : completion.tokens()) listener.token(i, token);
             listener.completed(i, completion);
         });
     }
 
-    private Completion sampled(Request request, Sampling sampling) {
+    private Completion sampled(Request request) {
+        Sampling sampling = request.sampling();
         int room = Math.min(sampling.maxNewTokens(), Math.min(context, request.limit()) - request.prompt().length);
         ObjectNode body = body(request.prompt())
                 .put("max_tokens", room)

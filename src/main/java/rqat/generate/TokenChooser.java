@@ -1,6 +1,8 @@
 package rqat.generate;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /// Chooses one token from one row of probabilities. Plain Java: the result depends on the row and one random number only, never on what
 /// else is in the batch.
@@ -13,12 +15,34 @@ public final class TokenChooser {
     private static final int SHIFT = 20;
     private static final int BUCKETS = (Float.floatToRawIntBits(1) >>> SHIFT) + 1;
 
+    private static final int[] NOTHING = {};
+
     private TokenChooser() {}
+
+    /// The choice that `draw` makes from `probabilities`, the softmax of the tempered logits; null when they are not numbers.
+    public static @Nullable Choice choose(StepModel.Draw draw, float[] probabilities) {
+        int token;
+        try {
+            token = choose(draw.sampling(), probabilities, draw.uniform());
+        } catch (IllegalArgumentException e) {
+            return null;
+        }
+        var alternatives = new ArrayList<Choice.Alternative>(draw.alternatives());
+        for (int id : mostProbable(probabilities, draw.alternatives())) {
+            alternatives.add(new Choice.Alternative(id, (float) Math.log(probabilities[id])));
+        }
+        return new Choice(token, (float) Math.log(probabilities[token]), alternatives);
+    }
+
+    /// The ids of the `count` most probable tokens, the most probable first, equals by ascending id.
+    public static int[] mostProbable(float[] probabilities, int count) {
+        return count == 0 ? NOTHING : Arrays.stream(best(probabilities, count)).mapToInt(key -> (int) key).toArray();
+    }
 
     /// The id chosen by `u` in [0, 1) from `probabilities`, the softmax of the tempered logits.
     ///
     /// @throws IllegalArgumentException when they are not numbers
-    public static int choose(Sampling sampling, float[] probabilities, double u) {
+    static int choose(Sampling sampling, float[] probabilities, double u) {
         if (sampling.temperature() == 0) return mostProbable(probabilities);
         if (sampling.topK() > 0) return pick(probabilities, largest(probabilities, sampling), u);
         return pick(probabilities, sampling.topP() == 1 ? Long.MAX_VALUE : nucleus(probabilities, sampling.topP()), u);
@@ -58,7 +82,15 @@ public final class TokenChooser {
 
     /// The key of the last token that top-k and then top-p keep.
     private static long largest(float[] probabilities, Sampling sampling) {
-        long[] best = new long[Math.min(sampling.topK(), probabilities.length)];
+        long[] best = best(probabilities, sampling.topK());
+        double mass = 0;
+        for (long key : best) mass += probabilities[(int) key];
+        return reaching(probabilities, best, 0, sampling.topP() * mass);
+    }
+
+    /// The keys of the `count` most probable tokens, sorted.
+    private static long[] best(float[] probabilities, int count) {
+        long[] best = new long[Math.min(count, probabilities.length)];
         Arrays.fill(best, Long.MAX_VALUE);
         for (int id = 0; id < probabilities.length; id++) {
             long key = key(probabilities[id], id);
@@ -67,9 +99,7 @@ public final class TokenChooser {
             System.arraycopy(best, place, best, place + 1, best.length - 1 - place);
             best[place] = key;
         }
-        double mass = 0;
-        for (long key : best) mass += probabilities[(int) key];
-        return reaching(probabilities, best, 0, sampling.topP() * mass);
+        return best;
     }
 
     /// The key of the last of the most probable tokens that together have the share `topP` of the mass. Only the tokens between whose

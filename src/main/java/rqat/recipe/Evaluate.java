@@ -16,21 +16,16 @@ import rqat.eval.Protocol;
 import rqat.eval.Task;
 import rqat.eval.TaskResult;
 import rqat.generate.Generator;
-import rqat.generate.torch.LocalGenerator;
-import rqat.generate.torch.TorchScorer;
 import rqat.generate.Sampling;
 import rqat.generate.Scorer;
 import rqat.generate.ServerGenerator;
 import rqat.model.ModelConfig;
-import rqat.quant.LoadedModel;
 import rqat.run.Progress;
 import rqat.text.ChatTemplate;
 import rqat.text.Tokenizer;
 
 /// Benchmarks of a model: every problem sampled once per seed, judged by the task's verifier; choices by log-likelihood.
 public final class Evaluate {
-    private static final int SCORED_TOKENS = 4096;
-
     private Evaluate() {}
 
     /// @param tasks        names of embedded tasks, or of published benchmarks
@@ -137,9 +132,8 @@ public final class Evaluate {
     private record Local(Session session, Settings settings, Path model) implements Backend {
         @Override
         public List<TaskResult> with(BiFunction<Generator, Scorer, List<TaskResult>> work) {
-            try (LoadedModel loaded = LoadedModel.open(model, session.compute().type())) {
-                return work.apply(
-                        LocalGenerator.within(loaded.decoder(), settings.batch(), session.cacheGib()), new TorchScorer(loaded.decoder(), SCORED_TOKENS));
+            try (var engine = Engines.open(model, session.compute())) {
+                return work.apply(engine.generator(settings.batch(), session.cacheGib()), engine.scorer());
             }
         }
     }

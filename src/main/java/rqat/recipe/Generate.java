@@ -4,10 +4,8 @@ import java.nio.file.Path;
 import java.util.List;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.torch.LocalGenerator;
 import rqat.generate.Request;
-import rqat.generate.Sampling;
-import rqat.quant.LoadedModel;
+import rqat.tensor.Torch;
 
 /// Samples from a model directory.
 public final class Generate {
@@ -17,9 +15,9 @@ public final class Generate {
     private Generate() {}
 
     /// One completion per request; `listener` hears of tokens as they come.
-    public static List<Completion> run(Path directory, List<Request> requests, Sampling sampling, Listener listener) {
-        try (LoadedModel model = LoadedModel.open(directory)) {
-            return LocalGenerator.within(model.decoder(), BATCH, CACHE_GIB).generate(requests, sampling, listener);
+    public static List<Completion> run(Path directory, List<Request> requests, Listener listener) {
+        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32)) {
+            return engine.generator(BATCH, CACHE_GIB).generate(requests, listener);
         }
     }
 }

@@ -27,7 +27,7 @@ record MemoryModel(ModelConfig config, int width, int group) {
     /// Measured, of what learns transforms.
     private static final long MAP_COPIES = 17;
     private static final long SITE_COPIES = 5;
-    /// Of a decoder pass that fills the cache (`rqat.generate.torch.LocalGenerator`).
+    /// Of a decoder pass that fills the cache (`rqat.generate.torch.TorchSteps`).
     private static final int PREFILL_TOKENS = 2048;
 
     long parameters() {
@@ -163,7 +163,7 @@ record MemoryModel(ModelConfig config, int width, int group) {
         long peak = 0;
         for (int length = Math.max(1, prompt); length <= limit; length++) {
             if (length <= capacity) continue;
-            // Those that no longer fit leave (`rqat.generate.torch.LocalGenerator`).
+            // Those that no longer fit leave (`rqat.generate.torch.TorchSteps`).
             long rows = Math.max(1, Math.min(sequences, budget / length));
             long larger = (length + length / 4 + CACHE_GRANULE - 1L) / CACHE_GRANULE * CACHE_GRANULE;
             if (rows * larger > budget) larger = Math.min(larger, budget / rows);

@@ -8,7 +8,6 @@ import org.jspecify.annotations.Nullable;
 import rqat.data.WordProblems.Split;
 import rqat.generate.Generator;
 import rqat.generate.Listener;
-import rqat.generate.torch.LocalGenerator;
 import rqat.generate.Sampling;
 import rqat.io.JsonFiles;
 import rqat.model.Decoder;
@@ -127,7 +126,7 @@ public final class Reinforce {
         }
 
         Generator generator(Decoder decoder) {
-            return LocalGenerator.within(decoder, settings.batch(), session.cacheGib());
+            return Engines.generator(decoder, settings.batch(), session.cacheGib());
         }
 
         /// Judged until it is passed: a run that the gate stopped, or that was killed before it, meets it again.

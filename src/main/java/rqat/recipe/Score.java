@@ -6,16 +6,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import rqat.Failure;
-import rqat.generate.torch.TorchScorer;
 import rqat.io.AtomicFiles;
-import rqat.quant.LoadedModel;
 import rqat.model.ModelConfig;
+import rqat.tensor.Torch;
 
 /// How probable a model finds given token sequences; exact float32.
 public final class Score {
-    /// How many tokens go through the model together.
-    private static final int TOKENS = 4096;
-
     private Score() {}
 
     /// One scored sequence of n tokens.
@@ -43,8 +39,8 @@ public final class Score {
         ModelConfig config = ModelConfig.load(directory);
         if (sequences.isEmpty()) throw Failure.badFile("%s: holds no sequence; expected at least one".formatted(source));
         for (int i = 0; i < sequences.size(); i++) check(config, source, i, sequences.get(i));
-        try (LoadedModel model = LoadedModel.open(directory)) {
-            List<float[]> scores = new TorchScorer(model.decoder(), TOKENS).score(sequences);
+        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32)) {
+            List<float[]> scores = engine.scorer().score(sequences);
             var results = new ArrayList<Result>();
             for (int i = 0; i < scores.size(); i++) results.add(new Result(i, scores.get(i)));
             return results;

@@ -44,10 +44,10 @@ public record Rollout(Problem problem, int group, Completion completion, String 
         var requests = new ArrayList<Request>(problems.size() * groupSize);
         for (int group = 0; group < problems.size(); group++) {
             for (int i = 0; i < groupSize; i++) {
-                requests.add(new Request(problems.get(group).prompt(), seed.applyAsLong(group, i)));
+                requests.add(new Request(problems.get(group).prompt(), sampling, seed.applyAsLong(group, i)));
             }
         }
-        List<Completion> completions = generator.generate(requests, sampling, listener);
+        List<Completion> completions = generator.generate(requests, listener);
         List<Verifier.Judge> judges = problems.stream().map(problem -> verifier.judge(problem.gold())).toList();
         var rollouts = new ArrayList<Rollout>(requests.size());
         for (int i = 0; i < completions.size(); i++) {

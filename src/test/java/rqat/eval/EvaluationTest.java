@@ -92,9 +92,9 @@ class EvaluationTest {
         byte[] before = Files.readAllBytes(file);
         Files.delete(file);
         var asked = new ArrayList<Request>();
-        Generator counted = (requests, sampling, listener) -> {
+        Generator counted = (requests, listener) -> {
             asked.addAll(requests);
-            return coin(0.5).generate(requests, sampling, listener);
+            return coin(0.5).generate(requests, listener);
         };
 
         List<TaskResult> second = evaluation(counted, List.of(1L, 2L)).run(tasks);
@@ -106,7 +106,7 @@ class EvaluationTest {
 
     @Test
     void anInterruptedUnitLeavesNoFile() {
-        Generator interrupted = (_, _, _) -> {
+        Generator interrupted = (_, _) -> {
             throw Failure.interrupted("stop");
         };
         assertThatThrownBy(() -> evaluation(interrupted, List.of(1L)).run(List.of(sums("a", 5))))
@@ -125,11 +125,11 @@ class EvaluationTest {
             int allowed = moment;
             var sampled = new ArrayList<Long>();
             // Completions come in an order of their own, and the generation is stopped after some of them.
-            Generator stopping = (requests, sampling, listener) -> {
+            Generator stopping = (requests, listener) -> {
                 for (int i = requests.size() - 1; i >= 0; i--) {
                     if (sampled.size() == allowed) throw Failure.interrupted("stop");
                     sampled.add(requests.get(i).seed());
-                    Completion completion = coin(0.5).generate(List.of(requests.get(i)), sampling, Listener.NONE).getFirst();
+                    Completion completion = coin(0.5).generate(List.of(requests.get(i)), Listener.NONE).getFirst();
                     listener.completed(i, completion);
                 }
                 return List.of();
@@ -137,9 +137,9 @@ class EvaluationTest {
             assertThatThrownBy(() -> evaluation(stopping, List.of(1L, 2L)).run(tasks)).isInstanceOf(Failure.class);
             // What a killed process leaves at the end of the file that it was writing.
             if (moment % 2 == 1) tearLastLine();
-            Generator counted = (requests, sampling, listener) -> {
+            Generator counted = (requests, listener) -> {
                 requests.forEach(request -> sampled.add(request.seed()));
-                return coin(0.5).generate(requests, sampling, listener);
+                return coin(0.5).generate(requests, listener);
             };
             evaluation(counted, List.of(1L, 2L)).run(tasks);
             assertThat(files()).isEqualTo(whole);
@@ -203,9 +203,9 @@ class EvaluationTest {
                         new Task.Problem("2", new Prompt.Text("question 2" + " ".repeat(40) + "<|im_end|>"), "2")),
                 new MathVerifier());
         var limits = new ArrayList<Integer>();
-        Generator counted = (requests, sampling, listener) -> {
+        Generator counted = (requests, listener) -> {
             requests.forEach(request -> limits.add(request.limit()));
-            return coin(1).generate(requests, sampling, listener);
+            return coin(1).generate(requests, listener);
         };
         TaskResult result = new Evaluation(
                         counted, null, tokenizer, TEMPLATE, new Evaluation.Settings(List.of(1L), SAMPLING, 30, 40, false), directory, Progress.silent())
@@ -446,7 +446,7 @@ class EvaluationTest {
 
     /// Knows the answer with this probability, by the request's own random stream; else it says 1000.
     private static Generator coin(double probability) {
-        return (requests, _, listener) -> {
+        return (requests, listener) -> {
             var completions = new ArrayList<Completion>();
             for (Request request : requests) {
                 String question = tokenizer.decode(request.prompt(), true);

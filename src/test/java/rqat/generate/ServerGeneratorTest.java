@@ -71,7 +71,7 @@ class ServerGeneratorTest {
         List<Request> requests = IntStream.range(0, 12).mapToObj(i -> request("<think>\nhow much is " + i + "?")).toList();
         var told = new ArrayList<String>();
 
-        List<Completion> completions = generator(4).generate(requests, SAMPLING, new Listener() {
+        List<Completion> completions = generator(4).generate(requests, new Listener() {
             @Override
             public void completed(int request, Completion completion) {
                 told.add(request + " " + TOKENIZER.decode(completion.tokens()));
@@ -94,8 +94,8 @@ class ServerGeneratorTest {
 
     @Test
     void theServerIsAskedExactlyWhatALocalModelWouldBe() {
-        var request = new Request(new int[] {5, 6, 7}, -3, 20);
-        generator(1).generate(List.of(request), new Sampling(0.6, 0.95, 30, 50, Set.of(STOP)), Listener.NONE);
+        var request = new Request(new int[] {5, 6, 7}, new Sampling(0.6, 0.95, 30, 50, Set.of(STOP)), -3, 20);
+        generator(1).generate(List.of(request), Listener.NONE);
         JsonNode body = bodies.getFirst();
         assertThat(body.path("model").asString()).isEqualTo("served");
         assertThat(body.path("prompt").toString()).isEqualTo("[5,6,7]");
@@ -109,17 +109,16 @@ class ServerGeneratorTest {
 
     @Test
     void logProbabilitiesAreKnownWhereTheyAreOfferedAtTemperatureOne() {
-        Request request = request("a b c");
-        assertThat(generator(1).generate(List.of(request), new Sampling(0.6, 1, 0, 50, Set.of(STOP)), Listener.NONE).getFirst().logProbabilities())
-                .containsOnly(Float.NaN);
+        Request tempered = request("a b c", new Sampling(0.6, 1, 0, 50, Set.of(STOP)));
+        assertThat(generator(1).generate(List.of(tempered), Listener.NONE).getFirst().logProbabilities()).containsOnly(Float.NaN);
         offersProbabilities = false;
-        assertThat(generator(1).generate(List.of(request), SAMPLING, Listener.NONE).getFirst().logProbabilities()).containsOnly(Float.NaN);
+        assertThat(generator(1).generate(List.of(request("a b c")), Listener.NONE).getFirst().logProbabilities()).containsOnly(Float.NaN);
     }
 
     @Test
     void aCompletionCutAtItsLimitSaysSo() {
         Completion completion = generator(1)
-                .generate(List.of(request("one two three four five")), new Sampling(1, 1, 0, 2, Set.of(STOP)), Listener.NONE)
+                .generate(List.of(request("one two three four five", new Sampling(1, 1, 0, 2, Set.of(STOP)))), Listener.NONE)
                 .getFirst();
         assertThat(completion.stop()).isEqualTo(StopReason.LENGTH);
         assertThat(completion.tokens()).hasSize(2);
@@ -141,10 +140,10 @@ class ServerGeneratorTest {
     @Test
     void aBusyServerIsAskedAgain() {
         statuses.addAll(List.of(503, 429, 0, 500));
-        assertThat(generator(1).generate(List.of(request("hello")), SAMPLING, Listener.NONE)).hasSize(1);
+        assertThat(generator(1).generate(List.of(request("hello")), Listener.NONE)).hasSize(1);
         assertThat(bodies).hasSize(5);
         statuses.addAll(Collections.nCopies(40, 503));
-        assertThatThrownBy(() -> generator(1).generate(List.of(request("hello")), SAMPLING, Listener.NONE))
+        assertThatThrownBy(() -> generator(1).generate(List.of(request("hello")), Listener.NONE))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.FAILED))
                 .hasMessageContaining("given up after 8 attempts")
                 .hasMessageContaining("503");
@@ -158,7 +157,7 @@ class ServerGeneratorTest {
             """)
     void aRefusalIsFinalAndExplained(int status, String message) {
         statuses.add(status);
-        assertThatThrownBy(() -> generator(2).generate(List.of(request("hello"), request("again")), SAMPLING, Listener.NONE))
+        assertThatThrownBy(() -> generator(2).generate(List.of(request("hello"), request("again")), Listener.NONE))
                 .isInstanceOf(Failure.class)
                 .hasMessageContaining("answered " + status)
                 .hasMessageContaining("refused as told")
@@ -167,7 +166,7 @@ class ServerGeneratorTest {
 
     @Test
     void whatCannotBeAskedIsRefusedBeforehand() {
-        assertThatThrownBy(() -> generator(1).generate(List.of(new Request(new int[512], 1)), SAMPLING, Listener.NONE))
+        assertThatThrownBy(() -> generator(1).generate(List.of(new Request(new int[512], SAMPLING, 1)), Listener.NONE))
                 .hasMessageContaining("512 tokens; expected 1 to 511");
         assertThatThrownBy(() -> settings(URI.create("server:8000"), 1)).isInstanceOf(Failure.class).hasMessageContaining("http://127.0.0.1:8000/v1");
         models = "[{\"id\": \"a\"}, {\"id\": \"b\"}]";
@@ -186,7 +185,11 @@ class ServerGeneratorTest {
     }
 
     private static Request request(String text) {
-        return new Request(TOKENIZER.encode(text), 7);
+        return request(text, SAMPLING);
+    }
+
+    private static Request request(String text, Sampling sampling) {
+        return new Request(TOKENIZER.encode(text), sampling, 7);
     }
 
     private void complete(HttpExchange exchange) throws IOException {

@@ -19,7 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 import rqat.Fixtures;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
-import rqat.generate.torch.LocalGenerator;
+import rqat.generate.LocalGenerator;
+import rqat.generate.torch.TorchSteps;
 import rqat.generate.torch.TorchScorer;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
@@ -70,18 +71,18 @@ class PrefillDecodeFixtureTest {
         try (LoadedModel model = LoadedModel.open(saved)) {
             assertThat(model.decoder().config().layers()).isPositive();
             var random = new RandomStream(5);
+            var sampling = new Sampling(1, 1, 0, NEW_TOKENS, Set.of());
             List<Request> requests = new ArrayList<>();
             for (int i = 0; i < SEQUENCES; i++) {
                 int[] prompt = new int[3 + 9 * i];
                 for (int t = 0; t < prompt.length; t++) prompt[t] = random.nextInt(model.decoder().config().vocabularySize());
-                requests.add(new Request(prompt, 100 + i));
+                requests.add(new Request(prompt, sampling, 100 + i));
             }
-            var sampling = new Sampling(1, 1, 0, NEW_TOKENS, Set.of());
-            List<Completion> together = new LocalGenerator(model.decoder(), 4, 1 << 16).generate(requests, sampling, Listener.NONE);
+            List<Completion> together = new LocalGenerator(() -> new TorchSteps(model.decoder(), 1 << 16), 4).generate(requests, Listener.NONE);
             List<int[]> texts = new ArrayList<>();
             for (int i = 0; i < SEQUENCES; i++) {
-                Completion alone = new LocalGenerator(model.decoder(), 1, 1 << 16)
-                        .generate(List.of(requests.get(i)), sampling, Listener.NONE)
+                Completion alone = new LocalGenerator(() -> new TorchSteps(model.decoder(), 1 << 16), 1)
+                        .generate(List.of(requests.get(i)), Listener.NONE)
                         .getFirst();
                 assertThat(alone.tokens()).isEqualTo(together.get(i).tokens());
                 assertThat(alone.logProbabilities()).containsExactly(together.get(i).logProbabilities(), within(TOLERANCE));

@@ -38,7 +38,8 @@ import rqat.format.ScaleMode;
 import rqat.format.ScaleType;
 import rqat.generate.Completion;
 import rqat.generate.Generator;
-import rqat.generate.torch.LocalGenerator;
+import rqat.generate.LocalGenerator;
+import rqat.generate.torch.TorchSteps;
 import rqat.generate.torch.TorchScorer;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
@@ -76,7 +77,7 @@ import rqat.verify.Verifier;
 class OnPolicyObjectiveTest {
     private static final int STOP = 0;
     private static final Signal BANDIT = new Signal.Rewards(Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 1), 2, null);
-    private static final Function<Decoder, Generator> LOCAL = decoder -> new LocalGenerator(decoder, 16, 4096);
+    private static final Function<Decoder, Generator> LOCAL = decoder -> new LocalGenerator(() -> new TorchSteps(decoder, 4096), 16);
 
     /// Tokens as text: `3 1 4`.
     private static final Function<int[], String> TEXT = tokens -> Arrays.stream(tokens).mapToObj(Integer::toString).collect(Collectors.joining(" "));
@@ -260,9 +261,9 @@ class OnPolicyObjectiveTest {
         Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
         int size = fixture.settings.groupSize();
         var seeds = new ArrayList<Long>();
-        Function<Decoder, Generator> spying = decoder -> (requests, sampling, listener) -> {
+        Function<Decoder, Generator> spying = decoder -> (requests, listener) -> {
             requests.forEach(request -> seeds.add(request.seed()));
-            return LOCAL.apply(decoder).generate(requests, sampling, listener);
+            return LOCAL.apply(decoder).generate(requests, listener);
         };
         fixture.sampleWith(spying, 2);
 
@@ -310,7 +311,7 @@ class OnPolicyObjectiveTest {
         fixture.sampleWith(LOCAL, 2);
         assertThat(texts(fixture.rollouts)).isNotEqualTo(alone);
 
-        fixture.sampleWith(decoder -> new LocalGenerator(decoder, 3, 4096), 3);
+        fixture.sampleWith(decoder -> new LocalGenerator(() -> new TorchSteps(decoder, 4096), 3), 3);
 
         assertThat(texts(fixture.rollouts)).isEqualTo(alone);
     }
@@ -337,7 +338,7 @@ class OnPolicyObjectiveTest {
     @Test
     void theStopReasonDecidesAndTheStopTokenIsInTheLoss() {
         // Ends with a stop id; cut although its last token is the stop id; given up.
-        Function<Decoder, Generator> ends = _ -> (requests, _, _) -> IntStream.range(0, requests.size())
+        Function<Decoder, Generator> ends = _ -> (requests, _) -> IntStream.range(0, requests.size())
                 .mapToObj(i -> switch (i % 3) {
                     case 0 -> new Completion(new int[] {2, STOP}, new float[2], StopReason.STOP_TOKEN);
                     case 1 -> new Completion(new int[] {3, 4, STOP}, new float[3], StopReason.LENGTH);
@@ -364,7 +365,7 @@ class OnPolicyObjectiveTest {
         var other = new Decoder(config, new Weights(latents(config, 4)));
         Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO));
         var objective = objective(
-                fixture.settings, fixture.rewards, fixture.problems, _ -> new LocalGenerator(other, 16, 4096), EVEN, Watcher.NONE);
+                fixture.settings, fixture.rewards, fixture.problems, _ -> new LocalGenerator(() -> new TorchSteps(other, 4096), 16), EVEN, Watcher.NONE);
 
         assertThatThrownBy(() -> objective.accumulate(fixture.student, 0))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.GATE))
@@ -381,7 +382,7 @@ class OnPolicyObjectiveTest {
 
         Mismatch same = objective(settings, rewards(Preset.DAPO), problems, LOCAL, EVEN, Watcher.NONE).preflight(student);
         var latent = new Decoder(config, new Weights(latents));
-        Mismatch other = objective(settings, rewards(Preset.DAPO), problems, _ -> new LocalGenerator(latent, 16, 4096), EVEN, Watcher.NONE).preflight(student);
+        Mismatch other = objective(settings, rewards(Preset.DAPO), problems, _ -> new LocalGenerator(() -> new TorchSteps(latent, 4096), 16), EVEN, Watcher.NONE).preflight(student);
 
         assertThat(same.absoluteMax()).isLessThan(1e-5);
         assertThat(other.absoluteMean()).isGreaterThan(0.02);

@@ -74,6 +74,11 @@ final class KvCache implements AutoCloseable {
                 .copy_(storage().select(2, from).narrow(3, 0, length)));
     }
 
+    /// Fills slot `slot` with zeros.
+    void clear(int slot) {
+        Scope.run(() -> storage().select(2, slot).zero_());
+    }
+
     /// Attention for whole sequences, right-padded, that fill the slots from `firstSlot` on. What padding leaves behind is never seen.
     Attention prefill(int firstSlot) {
         return (layer, queries, keys, values) -> {

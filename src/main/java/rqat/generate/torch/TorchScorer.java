@@ -1,11 +1,14 @@
 package rqat.generate.torch;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
+import rqat.generate.Choice;
 import rqat.generate.Scorer;
+import rqat.generate.TokenChooser;
 import rqat.model.Decoder;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
@@ -58,26 +61,67 @@ public final class TorchScorer implements Scorer {
         return Grad.off(() -> Scope.get(() -> {
             Tensor hidden = decoder.hidden(Tensors.of(ids, sequences.size(), width));
             var result = new ArrayList<float[]>(sequences.size());
-            for (int i = 0; i < sequences.size(); i++) result.add(logProbabilities(hidden.select(0, i), sequences.get(i)));
+            for (int i = 0; i < sequences.size(); i++) result.add(logProbabilities(decoder, hidden.select(0, i), sequences.get(i)));
             return result;
         }));
     }
 
     /// @param hidden `[T, hidden]`, T at least the length of `tokens`
-    private float[] logProbabilities(Tensor hidden, int[] tokens) {
-        int chunk = (int) Math.clamp(LOGITS / decoder.config().vocabularySize(), 1, tokens.length);
+    private static float[] logProbabilities(Decoder decoder, Tensor hidden, int[] tokens) {
         float[] result = new float[tokens.length - 1];
-        for (int from = 0; from < result.length; from += chunk) {
-            int start = from;
-            int rows = Math.min(chunk, result.length - from);
+        for (Rows rows : Rows.of(decoder, tokens)) {
             float[] part = Scope.get(() -> {
-                int[] targets = java.util.Arrays.copyOfRange(tokens, start + 1, start + 1 + rows);
-                Tensor logits = decoder.logits(hidden.narrow(0, start, rows)).to(ScalarType.Float);
-                return Tensors.floats(logits.log_softmax(-1).gather(1, Tensors.of(targets, rows, 1)));
+                Tensor of = rows.logProbabilities(decoder, hidden);
+                return Tensors.floats(of.gather(1, Tensors.of(rows.targets, rows.count(), 1)));
             });
-            System.arraycopy(part, 0, result, from, rows);
+            System.arraycopy(part, 0, result, rows.from, part.length);
         }
         return result;
+    }
+
+    /// As [Scorer#score] for one sequence, with the most probable tokens beside each of its own.
+    ///
+    /// @param hidden `[T, hidden]`, T at least the length of `tokens` but 1
+    static List<Choice> choices(Decoder decoder, Tensor hidden, int[] tokens, int alternatives) {
+        var result = new ArrayList<Choice>();
+        for (Rows rows : Rows.of(decoder, tokens)) {
+            Scope.run(() -> {
+                Tensor of = rows.logProbabilities(decoder, hidden);
+                float[] chosen = Tensors.floats(of.gather(1, Tensors.of(rows.targets, rows.count(), 1)));
+                for (int row = 0; row < chosen.length; row++) {
+                    result.add(new Choice(rows.targets[row], chosen[row], alternatives == 0 ? List.of() : mostProbable(of.select(0, row), alternatives)));
+                }
+            });
+        }
+        return result;
+    }
+
+    private static List<Choice.Alternative> mostProbable(Tensor logProbabilities, int count) {
+        float[] values = Tensors.floats(logProbabilities);
+        return Arrays.stream(TokenChooser.mostProbable(Tensors.floats(logProbabilities.exp()), count))
+                .mapToObj(id -> new Choice.Alternative(id, values[id]))
+                .toList();
+    }
+
+    /// Some rows of a sequence whose logits are made together, and the tokens that follow them.
+    private record Rows(int from, int[] targets) {
+        static List<Rows> of(Decoder decoder, int[] tokens) {
+            int chunk = (int) Math.clamp(LOGITS / decoder.config().vocabularySize(), 1, Math.max(1, tokens.length));
+            var rows = new ArrayList<Rows>();
+            for (int from = 0; from < tokens.length - 1; from += chunk) {
+                rows.add(new Rows(from, Arrays.copyOfRange(tokens, from + 1, Math.min(from + 1 + chunk, tokens.length))));
+            }
+            return rows;
+        }
+
+        int count() {
+            return targets.length;
+        }
+
+        /// `[count, V]`
+        Tensor logProbabilities(Decoder decoder, Tensor hidden) {
+            return decoder.logits(hidden.narrow(0, from, count())).to(ScalarType.Float).log_softmax(-1);
+        }
     }
 
     private void check(int index, int[] tokens) {

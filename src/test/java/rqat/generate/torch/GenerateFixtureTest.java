@@ -19,6 +19,7 @@ import org.junit.jupiter.api.TestFactory;
 import rqat.Fixtures;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
+import rqat.generate.LocalGenerator;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.io.HostTensor;
@@ -61,11 +62,9 @@ class GenerateFixtureTest {
 
     private static void compare(Decoder decoder, List<Golden> goldens, int maxBatch) {
         int length = goldens.getFirst().tokens.length;
-        List<Completion> completions = new LocalGenerator(decoder, maxBatch, 100_000)
-                .generate(
-                        goldens.stream().map(golden -> new Request(golden.prompt, 0)).toList(),
-                        Sampling.greedy(length, Set.of()),
-                        Listener.NONE);
+        var sampling = Sampling.greedy(length, Set.of());
+        List<Request> requests = goldens.stream().map(golden -> new Request(golden.prompt, sampling, 0)).toList();
+        List<Completion> completions = new LocalGenerator(() -> new TorchSteps(decoder, 100_000), maxBatch).generate(requests, Listener.NONE);
         for (int i = 0; i < goldens.size(); i++) {
             assertThat(completions.get(i).tokens()).isEqualTo(goldens.get(i).tokens);
             assertThat(completions.get(i).logProbabilities()).containsExactly(goldens.get(i).logProbabilities, within(1e-4f));

@@ -22,6 +22,7 @@ import rqat.Failure;
 import rqat.generate.Completion;
 import rqat.generate.Generator;
 import rqat.generate.Listener;
+import rqat.generate.LocalGenerator;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.generate.StopReason;
@@ -35,6 +36,10 @@ class LocalGeneratorTest {
 
     private final TinyModel model = TinyModel.of(ModelConfig.Family.QWEN3, 1, ScalarType.Float);
 
+    private static Generator generator(Decoder decoder, int maxBatch, long capacity) {
+        return new LocalGenerator(() -> new TorchSteps(decoder, capacity), maxBatch);
+    }
+
     @AfterEach
     void close() {
         model.close();
@@ -45,22 +50,22 @@ class LocalGeneratorTest {
     void logProbabilitiesAreThoseOfScoringTheWholeSequence(ModelConfig.Family family) {
         try (TinyModel model = TinyModel.of(family, 3, ScalarType.Float)) {
             Decoder decoder = model.decoder();
-            List<Request> requests = TinyModel.requests(20, 11);
-            assertScoresAgree(decoder, requests, SAMPLING, new LocalGenerator(decoder, 7, 10_000), 1e-4f);
-            assertScoresAgree(decoder, requests, SAMPLING, new LocalGenerator(decoder, 1, 10_000), 1e-4f);
+            List<Request> requests = TinyModel.requests(20, SAMPLING, 11);
+            assertScoresAgree(decoder, requests, generator(decoder, 7, 10_000), 1e-4f);
+            assertScoresAgree(decoder, requests, generator(decoder, 1, 10_000), 1e-4f);
         }
     }
 
     @Test
     void truncatedSamplingReportsUntruncatedProbabilities() {
         Sampling narrow = new Sampling(0.6, 0.9, 8, 24, Set.of());
-        assertScoresAgree(model.decoder(), TinyModel.requests(9, 4), narrow, new LocalGenerator(model.decoder(), 4, 10_000), 1e-4f);
+        assertScoresAgree(model.decoder(), TinyModel.requests(9, narrow, 4), generator(model.decoder(), 4, 10_000), 1e-4f);
     }
 
     @Test
     void lowPrecisionAgreesWithinItsRounding() {
         try (TinyModel low = TinyModel.of(ModelConfig.Family.QWEN3, 1, ScalarType.BFloat16)) {
-            assertScoresAgree(low.decoder(), TinyModel.requests(12, 8), SAMPLING, new LocalGenerator(low.decoder(), 5, 10_000), 0.25f);
+            assertScoresAgree(low.decoder(), TinyModel.requests(12, SAMPLING, 8), generator(low.decoder(), 5, 10_000), 0.25f);
         }
     }
 
@@ -68,36 +73,36 @@ class LocalGeneratorTest {
     void fastProductsAgreeWithinTheirRounding() {
         Torch.compute(Torch.Compute.FAST_FLOAT32);
         try {
-            assertScoresAgree(model.decoder(), TinyModel.requests(12, 8), SAMPLING, new LocalGenerator(model.decoder(), 5, 10_000), 0.25f);
+            assertScoresAgree(model.decoder(), TinyModel.requests(12, SAMPLING, 8), generator(model.decoder(), 5, 10_000), 0.25f);
         } finally {
             Torch.compute(Torch.Compute.FLOAT32);
         }
     }
 
     private static void assertScoresAgree(
-            Decoder decoder, List<Request> requests, Sampling sampling, Generator generator, float tolerance) {
-        List<Completion> completions = generator.generate(requests, sampling, Listener.NONE);
+            Decoder decoder, List<Request> requests, Generator generator, float tolerance) {
+        List<Completion> completions = generator.generate(requests, Listener.NONE);
         assertThat(completions).hasSameSizeAs(requests);
         for (int i = 0; i < requests.size(); i++) {
             Completion completion = completions.get(i);
-            float[] expected = TinyModel.score(decoder, requests.get(i).prompt(), completion.tokens(), sampling.temperature());
+            float[] expected = TinyModel.score(decoder, requests.get(i).prompt(), completion.tokens(), requests.get(i).sampling().temperature());
             assertThat(completion.logProbabilities()).as("request %d", i).containsExactly(expected, within(tolerance));
         }
     }
 
     @Test
     void aSampleDoesNotDependOnWhatIsGeneratedBesideIt() {
-        List<Request> requests = TinyModel.requests(30, 21);
-        List<Completion> together = new LocalGenerator(model.decoder(), 30, 10_000).generate(requests, SAMPLING, Listener.NONE);
-        List<Completion> fewSlots = new LocalGenerator(model.decoder(), 4, 10_000).generate(requests, SAMPLING, Listener.NONE);
-        List<Completion> smallCache = new LocalGenerator(model.decoder(), 30, 100).generate(requests, SAMPLING, Listener.NONE);
+        List<Request> requests = TinyModel.requests(30, SAMPLING, 21);
+        List<Completion> together = generator(model.decoder(), 30, 10_000).generate(requests, Listener.NONE);
+        List<Completion> fewSlots = generator(model.decoder(), 4, 10_000).generate(requests, Listener.NONE);
+        List<Completion> smallCache = generator(model.decoder(), 30, 100).generate(requests, Listener.NONE);
         var order = new ArrayList<>(IntStream.range(0, requests.size()).boxed().toList());
         Collections.shuffle(order, new java.util.Random(5));
-        List<Completion> shuffled = new LocalGenerator(model.decoder(), 6, 10_000)
-                .generate(order.stream().map(requests::get).toList(), SAMPLING, Listener.NONE);
+        List<Completion> shuffled = generator(model.decoder(), 6, 10_000)
+                .generate(order.stream().map(requests::get).toList(), Listener.NONE);
         for (int i = 0; i < requests.size(); i++) {
-            Completion alone = new LocalGenerator(model.decoder(), 1, 10_000)
-                    .generate(List.of(requests.get(i)), SAMPLING, Listener.NONE)
+            Completion alone = generator(model.decoder(), 1, 10_000)
+                    .generate(List.of(requests.get(i)), Listener.NONE)
                     .getFirst();
             for (Completion other : List.of(together.get(i), fewSlots.get(i), smallCache.get(i), shuffled.get(order.indexOf(i)))) {
                 assertThat(other.tokens()).as("request %d", i).isEqualTo(alone.tokens());
@@ -109,10 +114,10 @@ class LocalGeneratorTest {
 
     @Test
     void repetitionIsExact() {
-        List<Request> requests = TinyModel.requests(25, 2);
-        var generator = new LocalGenerator(model.decoder(), 6, 10_000);
-        List<Completion> first = generator.generate(requests, SAMPLING, Listener.NONE);
-        List<Completion> second = generator.generate(requests, SAMPLING, Listener.NONE);
+        List<Request> requests = TinyModel.requests(25, SAMPLING, 2);
+        var generator = generator(model.decoder(), 6, 10_000);
+        List<Completion> first = generator.generate(requests, Listener.NONE);
+        List<Completion> second = generator.generate(requests, Listener.NONE);
         for (int i = 0; i < requests.size(); i++) {
             assertThat(second.get(i).tokens()).isEqualTo(first.get(i).tokens());
             assertThat(second.get(i).logProbabilities()).isEqualTo(first.get(i).logProbabilities());
@@ -122,8 +127,8 @@ class LocalGeneratorTest {
     @Test
     void samplesOfOnePromptDifferByTheirSeedOnly() {
         int[] prompt = {3, 1, 4, 1, 5};
-        List<Request> requests = IntStream.range(0, 16).mapToObj(i -> new Request(prompt, i % 8)).toList();
-        List<Completion> completions = new LocalGenerator(model.decoder(), 16, 10_000).generate(requests, SAMPLING, Listener.NONE);
+        List<Request> requests = IntStream.range(0, 16).mapToObj(i -> new Request(prompt, SAMPLING, i % 8)).toList();
+        List<Completion> completions = generator(model.decoder(), 16, 10_000).generate(requests, Listener.NONE);
         for (int i = 0; i < 8; i++) assertThat(completions.get(i + 8).tokens()).isEqualTo(completions.get(i).tokens());
         assertThat(completions.stream().map(completion -> Arrays.toString(completion.tokens())).distinct().count())
                 .isGreaterThan(6);
@@ -132,10 +137,10 @@ class LocalGeneratorTest {
     @Test
     void completionsEndAtAStopTokenTheirLimitOrTheContext() {
         int[] longPrompt = new int[TinyModel.CONTEXT - 3];
-        List<Request> requests = new ArrayList<>(TinyModel.requests(40, 6));
-        requests.add(new Request(longPrompt, 1));
-        requests.add(new Request(Arrays.copyOf(longPrompt, TinyModel.CONTEXT - 1), 1));
-        List<Completion> completions = new LocalGenerator(model.decoder(), 8, 10_000).generate(requests, SAMPLING, Listener.NONE);
+        List<Request> requests = new ArrayList<>(TinyModel.requests(40, SAMPLING, 6));
+        requests.add(new Request(longPrompt, SAMPLING, 1));
+        requests.add(new Request(Arrays.copyOf(longPrompt, TinyModel.CONTEXT - 1), SAMPLING, 1));
+        List<Completion> completions = generator(model.decoder(), 8, 10_000).generate(requests, Listener.NONE);
         var reasons = new java.util.EnumMap<StopReason, Integer>(StopReason.class);
         for (int i = 0; i < requests.size(); i++) {
             int[] tokens = completions.get(i).tokens();
@@ -153,16 +158,16 @@ class LocalGeneratorTest {
 
     @Test
     void aRequestMayHaveALimitOfItsOwn() {
-        Request request = TinyModel.requests(1, 5).getFirst();
         Sampling endless = new Sampling(0.8, 1, 0, 1000, Set.of());
-        var generator = new LocalGenerator(model.decoder(), 2, 10_000);
+        Request request = TinyModel.requests(1, endless, 5).getFirst();
+        var generator = generator(model.decoder(), 2, 10_000);
         int length = request.prompt().length;
         List<Completion> completions = generator.generate(
-                List.of(request, new Request(request.prompt(), request.seed(), length + 5)), endless, Listener.NONE);
+                List.of(request, new Request(request.prompt(), endless, request.seed(), length + 5)), Listener.NONE);
         assertThat(completions.get(0).tokens()).hasSize(TinyModel.CONTEXT - length);
         assertThat(completions.get(1).tokens()).hasSize(5).isEqualTo(java.util.Arrays.copyOf(completions.get(0).tokens(), 5));
         assertThat(completions.get(1).stop()).isEqualTo(StopReason.LENGTH);
-        assertThatThrownBy(() -> generator.generate(List.of(new Request(request.prompt(), 1, length)), endless, Listener.NONE))
+        assertThatThrownBy(() -> generator.generate(List.of(new Request(request.prompt(), endless, 1, length)), Listener.NONE))
                 .isInstanceOf(Failure.class)
                 .hasMessageContaining("its limit of " + length);
     }
@@ -177,9 +182,9 @@ class LocalGeneratorTest {
                 return x;
             }
         };
-        List<Request> requests = TinyModel.requests(40, 9);
+        List<Request> requests = TinyModel.requests(40, SAMPLING, 9);
         List<Completion> completions =
-                new LocalGenerator(model.decoder(counting), 8, 10_000).generate(requests, SAMPLING, Listener.NONE);
+                generator(model.decoder(counting), 8, 10_000).generate(requests, Listener.NONE);
         int tokens = completions.stream().mapToInt(completion -> completion.tokens().length).sum();
         // Prompts of two tokens also look like one-token rows when their first token is prefilled, once a prompt at most.
         assertThat(decoded.stream().mapToInt(Integer::intValue).sum()).isBetween(tokens, tokens + requests.size());
@@ -190,7 +195,7 @@ class LocalGeneratorTest {
 
         decoded.clear();
         // 44 tokens at most each (prompt 20, new 24), so that 100 surely hold two; they are let in by what they have, so there are more.
-        new LocalGenerator(model.decoder(counting), 8, 100).generate(requests, SAMPLING, Listener.NONE);
+        generator(model.decoder(counting), 8, 100).generate(requests, Listener.NONE);
         assertThat(decoded).anyMatch(rows -> rows >= 4);
     }
 
@@ -200,13 +205,13 @@ class LocalGeneratorTest {
     void aSmallCacheServesManySequencesOfDifferentLengthsAlike() {
         List<Request> requests = new ArrayList<>();
         Set<List<Integer>> prompts = new HashSet<>();
-        for (Request request : TinyModel.requests(90, 31)) {
+        Sampling untilTheLimit = new Sampling(0.8, 1, 0, 1000, Set.of(5));
+        for (Request request : TinyModel.requests(90, SAMPLING, 31)) {
             // Every prompt once: samples of one prompt are filled in once for all, which would hide those that are filled in again.
             if (!prompts.add(Arrays.stream(request.prompt()).boxed().toList())) continue;
             int length = request.prompt().length;
-            requests.add(new Request(request.prompt(), request.seed(), Math.min(length + 1 + requests.size() * 7 % 70, TinyModel.CONTEXT)));
+            requests.add(new Request(request.prompt(), untilTheLimit, request.seed(), Math.min(length + 1 + requests.size() * 7 % 70, TinyModel.CONTEXT)));
         }
-        Sampling untilTheLimit = new Sampling(0.8, 1, 0, 1000, Set.of(5));
         int budget = 200;
         int[] filled = {0};
         Sites counting = new Sites() {
@@ -216,8 +221,8 @@ class LocalGeneratorTest {
                 return x;
             }
         };
-        List<Completion> large = new LocalGenerator(model.decoder(), 60, 100_000).generate(requests, untilTheLimit, Listener.NONE);
-        List<Completion> small = new LocalGenerator(model.decoder(counting), 60, budget).generate(requests, untilTheLimit, Listener.NONE);
+        List<Completion> large = generator(model.decoder(), 60, 100_000).generate(requests, Listener.NONE);
+        List<Completion> small = generator(model.decoder(counting), 60, budget).generate(requests, Listener.NONE);
         for (int i = 0; i < requests.size(); i++) {
             assertThat(small.get(i).tokens()).as("request %d", i).isEqualTo(large.get(i).tokens());
             assertThat(small.get(i).stop()).isEqualTo(large.get(i).stop());
@@ -230,11 +235,11 @@ class LocalGeneratorTest {
 
     @Test
     void listenersHearEveryTokenInOrderAndEveryCompletionOnce() {
-        List<Request> requests = TinyModel.requests(12, 13);
+        List<Request> requests = TinyModel.requests(12, SAMPLING, 13);
         List<List<Integer>> heard = new ArrayList<>();
         requests.forEach(_ -> heard.add(new ArrayList<>()));
         Completion[] completed = new Completion[requests.size()];
-        List<Completion> completions = new LocalGenerator(model.decoder(), 5, 10_000).generate(requests, SAMPLING, new Listener() {
+        List<Completion> completions = generator(model.decoder(), 5, 10_000).generate(requests, new Listener() {
             @Override
             public void token(int request, int token) {
                 assertThat(completed[request]).isNull();
@@ -255,12 +260,12 @@ class LocalGeneratorTest {
 
     @Test
     void leavesNothingBehind() {
-        var generator = new LocalGenerator(model.decoder(), 6, 10_000);
-        generator.generate(TinyModel.requests(3, 1), SAMPLING, Listener.NONE);
+        var generator = generator(model.decoder(), 6, 10_000);
+        generator.generate(TinyModel.requests(3, SAMPLING, 1), Listener.NONE);
         long before = Pointer.totalCount();
-        generator.generate(TinyModel.requests(20, 2), SAMPLING, Listener.NONE);
+        generator.generate(TinyModel.requests(20, SAMPLING, 2), Listener.NONE);
         assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
-        assertThatThrownBy(() -> generator.generate(TinyModel.requests(20, 2), SAMPLING, new Listener() {
+        assertThatThrownBy(() -> generator.generate(TinyModel.requests(20, SAMPLING, 2), new Listener() {
                     @Override
                     public void completed(int request, Completion completion) {
                         throw new IllegalStateException("enough");
@@ -272,9 +277,9 @@ class LocalGeneratorTest {
 
     @Test
     void interruptionStopsWithinAToken() {
-        var generator = new LocalGenerator(model.decoder(), 6, 10_000);
+        var generator = generator(model.decoder(), 6, 10_000);
         int[] tokens = {0};
-        assertThatThrownBy(() -> generator.generate(TinyModel.requests(20, 2), SAMPLING, new Listener() {
+        assertThatThrownBy(() -> generator.generate(TinyModel.requests(20, SAMPLING, 2), new Listener() {
                     @Override
                     public void token(int request, int token) {
                         if (++tokens[0] == 50) Thread.currentThread().interrupt();
@@ -288,7 +293,7 @@ class LocalGeneratorTest {
 
     @Test
     void refusesRequestsThatCannotBeServed() {
-        var generator = new LocalGenerator(model.decoder(), 6, 60);
+        var generator = generator(model.decoder(), 6, 60);
         assertUsage(generator, new int[] {}, "request 1 has an empty prompt");
         assertUsage(generator, new int[TinyModel.CONTEXT], "request 1 has 96 tokens", "context of 96");
         assertUsage(generator, new int[] {1, TinyModel.VOCABULARY}, "token 61", "0 to 60");
@@ -296,13 +301,13 @@ class LocalGeneratorTest {
         assertUsage(generator, new int[40], "64 tokens", "budget of 60");
         var config = model.decoder().config();
         double bytes = 60 * 2.0 * config.layers() * config.keyValueHeads() * config.headDimension() * Float.BYTES;
-        assertUsage(LocalGenerator.within(model.decoder(), 6, bytes / (1L << 30)), new int[40], "64 tokens", "budget of 60");
-        assertThatThrownBy(() -> new LocalGenerator(model.decoder(), 0, 60)).isInstanceOf(Failure.class);
+        assertUsage(new LocalGenerator(() -> TorchSteps.within(model.decoder(), bytes / (1L << 30)), 6), new int[40], "64 tokens", "budget of 60");
+        assertThatThrownBy(() -> generator(model.decoder(), 0, 60)).isInstanceOf(Failure.class);
     }
 
     private static void assertUsage(Generator generator, int[] prompt, String... parts) {
-        List<Request> requests = List.of(new Request(new int[] {1}, 0), new Request(prompt, 0));
-        assertThatThrownBy(() -> generator.generate(requests, SAMPLING, Listener.NONE))
+        List<Request> requests = List.of(new Request(new int[] {1}, SAMPLING, 0), new Request(prompt, SAMPLING, 0));
+        assertThatThrownBy(() -> generator.generate(requests, Listener.NONE))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.USAGE))
                 .hasMessageContainingAll(parts);
     }
@@ -311,8 +316,8 @@ class LocalGeneratorTest {
     void refusesAModelWhoseLogitsAreNotNumbers() {
         try (TinyModel broken = TinyModel.of(ModelConfig.Family.QWEN3, 1, ScalarType.Float)) {
             broken.tensors().get(ModelConfig.FINAL_NORM).fill_(new org.bytedeco.pytorch.Scalar(Double.NaN));
-            assertThatThrownBy(() -> new LocalGenerator(broken.decoder(), 6, 1000)
-                            .generate(TinyModel.requests(2, 2), SAMPLING, Listener.NONE))
+            assertThatThrownBy(() -> generator(broken.decoder(), 6, 1000)
+                            .generate(TinyModel.requests(2, SAMPLING, 2), Listener.NONE))
                     .isInstanceOf(Failure.class)
                     .hasMessageContaining("not finite");
         }
@@ -329,6 +334,6 @@ class LocalGeneratorTest {
 
     @Test
     void nothingRequestedNothingDone() {
-        assertThat(new LocalGenerator(model.decoder(), 6, 60).generate(List.of(), SAMPLING, Listener.NONE)).isEmpty();
+        assertThat(generator(model.decoder(), 6, 60).generate(List.of(), Listener.NONE)).isEmpty();
     }
 }

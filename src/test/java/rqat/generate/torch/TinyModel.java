@@ -9,6 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.generate.Request;
+import rqat.generate.Sampling;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Sites;
@@ -53,7 +54,7 @@ record TinyModel(ModelConfig config, SequencedMap<String, Tensor> tensors) imple
     }
 
     /// `count` requests with prompts of 1 to 20 tokens, some of them samples of one prompt.
-    static List<Request> requests(int count, long seed) {
+    static List<Request> requests(int count, Sampling sampling, long seed) {
         var random = new RandomStream(seed);
         var requests = new ArrayList<Request>();
         int[] prompt = {};
@@ -62,7 +63,7 @@ record TinyModel(ModelConfig config, SequencedMap<String, Tensor> tensors) imple
                 prompt = new int[1 + random.nextInt(20)];
                 for (int t = 0; t < prompt.length; t++) prompt[t] = random.nextInt(VOCABULARY);
             }
-            requests.add(new Request(prompt.clone(), random.nextLong()));
+            requests.add(new Request(prompt.clone(), sampling, random.nextLong()));
         }
         return requests;
     }
