@@ -41,6 +41,8 @@ import rqat.run.Nearest;
             EvalCommand.class,
             ScoreCommand.class,
             GenerateCommand.class,
+            ChatCommand.class,
+            ServeCommand.class,
             TokenizeCommand.class,
             ReportCommand.class,
             CompareCommand.class,

@@ -35,8 +35,8 @@ import tools.jackson.databind.node.ObjectNode;
 /// Samples and scores on any server with OpenAI's completions interface (vLLM, SGLang, llama.cpp). Prompts are sent as token ids, so that the
 /// server sees what a local model would; completions come back as ids where it offers them, else their text is encoded again.
 ///
-/// What a server cannot do like [rqat.generate.torch.LocalGenerator]: the random numbers are its own, though the seed of a request is given to it; and
-/// log-probabilities are known only at temperature 1 and where it sends them, elsewhere they are NaN.
+/// What a server cannot do like [LocalGenerator]: the random numbers are its own, though the seed of a request is given to it (`rqat serve`
+/// samples the very tokens of a local model); and log-probabilities are known only at temperature 1 and where it sends them, elsewhere they are NaN.
 public final class ServerGenerator implements Generator, Scorer {
     private static final String ADVICE = "Is the server up? The same command resumes with what is missing";
     private static final String KEY = "OPENAI_API_KEY";
@@ -65,6 +65,8 @@ public final class ServerGenerator implements Generator, Scorer {
     private final HttpClient client =
             HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(20)).build();
     private final String model;
+    /// Whether the server is this program's, whose samples are those of a local model of the same seed.
+    private final boolean ours;
 
     /// A client of a server, which is asked for its model.
     ///
@@ -76,11 +78,13 @@ public final class ServerGenerator implements Generator, Scorer {
         this.tokenizer = tokenizer;
         this.context = context;
         this.key = System.getenv(KEY);
-        this.model = settings.model.isEmpty() ? onlyModel() : settings.model;
+        JsonNode served = ask(request("models").GET().build(), "models").path("data");
+        this.model = settings.model.isEmpty() ? onlyModel(served) : settings.model;
+        this.ours = served.valueStream().anyMatch(each -> each.path("id").asString("").equals(model) && each.path("owned_by").asString("").equals("rqat"));
     }
 
-    private String onlyModel() {
-        List<String> names = ask(request("models").GET().build(), "models").path("data").valueStream().map(each -> each.path("id").asString("")).toList();
+    private String onlyModel(JsonNode served) {
+        List<String> names = served.valueStream().map(each -> each.path("id").asString("")).toList();
         if (names.size() == 1) return names.getFirst();
         throw Failure.usage("the server at %s has the models %s; name the one to use".formatted(settings.address, Failure.quote(names.toString())));
     }
@@ -107,8 +111,8 @@ public final class ServerGenerator implements Generator, Scorer {
                 .put("max_tokens", room)
                 .put("temperature", sampling.temperature())
                 .put("top_p", sampling.topP())
-                // Servers keep seeds in 32 or 64 bits, signed or not; all of them take these.
-                .put("seed", request.seed() & Integer.MAX_VALUE)
+                // Servers keep seeds in 32 or 64 bits, signed or not; all of them take 31.
+                .put("seed", ours ? request.seed() : request.seed() & Integer.MAX_VALUE)
                 .put("logprobs", 0)
                 .put("skip_special_tokens", false)
                 .put("return_token_ids", true);

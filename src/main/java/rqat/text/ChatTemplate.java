@@ -53,6 +53,12 @@ public final class ChatTemplate {
     ///
     /// @throws Failure when there is none, or it is not a template that we understand
     public static ChatTemplate load(Path modelDirectory) {
+        return find(modelDirectory).orElseThrow(() -> Failure.badFile(modelDirectory
+                + ": no chat template; expected chat_template.jinja, or chat_template in tokenizer_config.json as a text or a list with one named default"));
+    }
+
+    /// As [#load], but empty where there is none.
+    public static Optional<ChatTemplate> find(Path modelDirectory) {
         Path configFile = modelDirectory.resolve("tokenizer_config.json");
         Optional<ObjectNode> config = JsonFile.readIfPresent(configFile);
         Map<String, Object> specialTokens = new HashMap<>();
@@ -66,7 +72,7 @@ public final class ChatTemplate {
         }
         Path file = modelDirectory.resolve("chat_template.jinja");
         if (Files.exists(file)) {
-            return new ChatTemplate(file.toString(), Map.of("default", parse(file.toString(), read(file))), specialTokens, LocalDateTime.now());
+            return Optional.of(new ChatTemplate(file.toString(), Map.of("default", parse(file.toString(), read(file))), specialTokens, LocalDateTime.now()));
         }
         JsonNode node = config.map(root -> root.path("chat_template")).orElse(null);
         Map<String, List<JinjaNode.Statement>> byName = new LinkedHashMap<>();
@@ -80,11 +86,8 @@ public final class ChatTemplate {
                 }
             }
         }
-        if (byName.isEmpty()) {
-            throw Failure.badFile(modelDirectory + ": no chat template; expected chat_template.jinja, or chat_template in tokenizer_config.json"
-                    + " as a text or a list with one named default");
-        }
-        return new ChatTemplate(configFile.toString(), byName, specialTokens, LocalDateTime.now());
+        if (byName.isEmpty()) return Optional.empty();
+        return Optional.of(new ChatTemplate(configFile.toString(), byName, specialTokens, LocalDateTime.now()));
     }
 
     /// A template given as text, for recipes that replace the model's own; `specialTokens` are variables such as `bos_token`.
