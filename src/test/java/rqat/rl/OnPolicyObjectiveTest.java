@@ -216,7 +216,9 @@ class OnPolicyObjectiveTest {
         float[] skipped = fixture.gradient(true);
         RolloutPass.Result trained = fixture.last;
         assertClose(skipped, fixture.gradient(false), 1e-6);
-        assertThat(trained.loss()).isCloseTo(fixture.last.loss(), within(1e-9));
+        // Both are sums of advantages times ratios of 1 that nearly cancel; log-probabilities are float32, and micro-batches of other sequences
+        // round them otherwise where the processor sums rows of other shapes in another order: by some 1e-7 each, less in the mean.
+        assertThat(trained.loss()).isCloseTo(fixture.last.loss(), within(1e-7));
         assertThat(trained.tokens()).isLessThan(fixture.last.tokens());
     }
 
