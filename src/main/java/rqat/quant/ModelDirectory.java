@@ -5,22 +5,20 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
-import java.util.Set;
-import java.util.TreeMap;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
-import rqat.format.ActivationFormat;
+import rqat.format.CodedModel;
+import rqat.format.Description;
 import rqat.format.GridSpec;
 import rqat.format.MaskRule;
+import rqat.format.Provenance;
 import rqat.format.ScaleMode;
 import rqat.io.AtomicFiles;
 import rqat.io.Checkpoint;
@@ -29,7 +27,6 @@ import rqat.io.HostTensor;
 import rqat.io.SafetensorsFile;
 import rqat.io.SafetensorsWriter;
 import rqat.io.TensorSource;
-import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.model.ModelLoader;
 import rqat.tensor.Grad;
@@ -62,18 +59,12 @@ import tools.jackson.databind.node.ObjectNode;
 ///
 /// A full-precision model has its checkpoint only: saved in a narrower dtype it loses the latents' low bits.
 public final class ModelDirectory {
-    private static final int FORMAT_VERSION = 2;
-    private static final String FOLDER = "quantization";
-    private static final String DESCRIPTION = "quantization.json";
-    private static final String CODES = "codes.safetensors";
     private static final String LATENTS = "latents.safetensors";
-    private static final String SITES = "sites.safetensors";
     private static final String TRANSFORMS = "transforms.safetensors";
     /// Largest share of values that may differ, by more than [#NEAR] of the largest, where they were computed anew: another processor
     /// rounds its products differently.
     private static final double DIFFERENT = 1e-4;
     private static final double NEAR = 1e-5;
-    private static final long MAXIMUM_DESCRIPTION_BYTES = 10_000_000;
     /// What a model directory holds beside its weights; the configuration comes last, so that a directory with one is complete.
     private static final List<String> COPIED = List.of(
             "tokenizer.json",
@@ -101,16 +92,6 @@ public final class ModelDirectory {
             .enable(SerializationFeature.INDENT_OUTPUT)
             .build();
 
-    /// `quantization.json`.
-    private record Description(
-            int formatVersion,
-            Method method,
-            ScaleMode scaleMode,
-            MaskRule maskRule,
-            ActivationFormat activations,
-            List<String> tensors,
-            Map<String, String> provenance) {}
-
     private ModelDirectory() {}
 
     /// Writes the checkpoint alone, rounded to `type`: for a model that is made from nothing and has no source directory.
@@ -122,8 +103,8 @@ public final class ModelDirectory {
                 directory, weights, Map.of("format", "pt"), SafetensorsWriter.DEFAULT_MAXIMUM_SHARD_BYTES);
     }
 
-    /// As [#save(QuantisedModel, Path, ScalarType, Path, Map)] for a forward pass in float32.
-    public static void save(QuantisedModel model, Path directory, Path source, Map<String, String> provenance) {
+    /// As [#save(QuantisedModel, Path, ScalarType, Path, Provenance)] for a forward pass in float32.
+    public static void save(QuantisedModel model, Path directory, Path source, Provenance provenance) {
         save(model, directory, ScalarType.Float, source, provenance);
     }
 
@@ -133,11 +114,11 @@ public final class ModelDirectory {
     /// @param compute    dtype of the forward pass, Float or BFloat16
     /// @param source     the model directory whose configuration and tokenizer files are copied unchanged (but for
     ///                   `tie_word_embeddings`, where the head was untied)
-    /// @param provenance where the model comes from, in the writer's own keys
+    /// @param provenance where the model comes from
     /// @throws Failure FAILED when something cannot be written, BAD_FILE when a file of `source` cannot be read
     public static void save(
-            QuantisedModel model, Path directory, ScalarType compute, Path source, Map<String, String> provenance) {
-        Path folder = directory.resolve(FOLDER);
+            QuantisedModel model, Path directory, ScalarType compute, Path source, Provenance provenance) {
+        Path folder = directory.resolve(Description.FOLDER);
         AtomicFiles.delete(folder);
         var weights = new LinkedHashMap<String, TensorSource>();
         var originals = new LinkedHashMap<String, TensorSource>();
@@ -157,15 +138,15 @@ public final class ModelDirectory {
                 codes.put(name + ".scale", produced(ScalarType.Float, Tensors.shape(grid.scale()), grid::scale));
                 if (!grid.spec().symmetric()) codes.put(name + ".zero", produced(type, Tensors.shape(grid.zero()), grid::zero));
             });
-            SafetensorsWriter.write(folder.resolve(CODES), codes, Map.of());
+            SafetensorsWriter.write(folder.resolve(CodedModel.CODES), codes, Map.of());
             SafetensorsWriter.write(folder.resolve(LATENTS), originals, Map.of());
             ActivationSites sites = model.sites();
-            if (!sites.tensors().isEmpty()) write(folder.resolve(SITES), sites.tensors());
+            if (!sites.tensors().isEmpty()) write(folder.resolve(CodedModel.SITES), sites.tensors());
             LiveTransforms transforms = model.transforms();
             if (transforms != null) write(folder.resolve(TRANSFORMS), transforms.parameters());
-            Description description = new Description(
-                    FORMAT_VERSION, method, model.scaleMode(), model.maskRule(), sites.format(), List.copyOf(model.grids().keySet()), new TreeMap<>(provenance));
-            AtomicFiles.write(folder.resolve(DESCRIPTION), JSON.writeValueAsString(description) + "\n");
+            var grids = new LinkedHashMap<String, GridSpec>();
+            model.grids().forEach((name, grid) -> grids.put(name, grid.spec()));
+            new Description(described(method), model.scaleMode(), model.maskRule(), sites.format(), grids, provenance).write(directory);
         }
         for (String name : COPIED) {
             Path file = source.resolve(name);
@@ -184,6 +165,21 @@ public final class ModelDirectory {
         ObjectNode json = (ObjectNode) JSON.readTree(source);
         if (config.tiedEmbeddings() || !json.path("tie_word_embeddings").asBoolean(false)) return source;
         return (JSON.writeValueAsString(json.put("tie_word_embeddings", false)) + "\n").getBytes(StandardCharsets.UTF_8);
+    }
+
+    /// The records of methods are read from recipes and written to files as they are, apart from the key that says which one it is.
+    private static Description.Method described(Method method) {
+        ObjectNode options = JSON.valueToTree(method);
+        return new Description.Method(options.remove("method").stringValue(), options);
+    }
+
+    /// @throws Failure BAD_FILE when there is no such method, or it has other options
+    private static Method method(Path file, Description.Method described) {
+        try {
+            return JSON.treeToValue(described.options().deepCopy().put("method", described.name()), Method.class);
+        } catch (JacksonException e) {
+            throw Failure.badFile("%s: %s".formatted(file, Failure.quote(e.getOriginalMessage())), e);
+        }
     }
 
     private static void write(Path file, SequencedMap<String, Tensor> tensors) {
@@ -205,8 +201,8 @@ public final class ModelDirectory {
     ///                 codes, latents and the checkpoint must describe one model, bit for bit
     public static QuantisedModel load(Path directory) {
         ModelConfig config = ModelConfig.load(directory);
-        Path folder = directory.resolve(FOLDER);
-        if (Files.exists(folder)) return new Reader(directory, folder, config).read();
+        Path folder = directory.resolve(Description.FOLDER);
+        if (Description.isIn(directory)) return new Reader(directory, folder, config).read();
         return new QuantisedModel(
                 config,
                 ModelLoader.load(directory, config, ScalarType.Float),
@@ -220,36 +216,35 @@ public final class ModelDirectory {
     ///
     /// @throws Failure BAD_FILE when the description or the transforms are damaged or do not fit the configuration
     public static ActivationSites sites(Path directory, ModelConfig config) {
-        Path folder = directory.resolve(FOLDER);
-        if (!Files.exists(folder)) return ActivationSites.none(config);
-        var reader = new Reader(directory, folder, config);
-        return reader.readSites(reader.description());
+        if (!Description.isIn(directory)) return ActivationSites.none(config);
+        return new Reader(directory, directory.resolve(Description.FOLDER), config).readSites(Description.read(directory, config));
     }
 
     /// One directory with a `quantization` folder.
     private record Reader(Path directory, Path folder, ModelConfig config) {
 
         QuantisedModel read() {
-            Description description = description();
+            Description description = Description.read(directory, config);
+            Method made = method(folder.resolve(Description.FILE), description.method());
             var latents = new LinkedHashMap<String, Tensor>();
             var grids = new LinkedHashMap<String, Grid>();
             ActivationSites sites = readSites(description);
             LiveTransforms transforms = null;
             try {
                 readAll(folder.resolve(LATENTS), config.tensors(), "is no tensor of the model that config.json describes", latents);
-                transforms = description.method() instanceof Method.FlatQuant method ? readTransforms(method, latents) : null;
+                transforms = made instanceof Method.FlatQuant method ? readTransforms(method, latents) : null;
                 if (transforms != null) sites = checkSites(sites, transforms);
                 readGrids(description, latents, transforms, grids);
                 var model = new QuantisedModel(
                         config,
                         latents,
                         grids,
-                        description.method(),
+                        made,
                         description.scaleMode(),
                         description.maskRule(),
                         sites,
                         transforms,
-                        Collections.unmodifiableMap(description.provenance()));
+                        description.provenance());
                 checkWeights(model);
                 return model;
             } catch (RuntimeException e) {
@@ -275,10 +270,10 @@ public final class ModelDirectory {
 
         /// Closes the stored sites and returns those that follow from the transforms, after making sure that they are the same.
         private ActivationSites checkSites(ActivationSites stored, LiveTransforms transforms) {
-            Path path = folder.resolve(SITES);
+            Path path = folder.resolve(CodedModel.SITES);
             ActivationSites computed = transforms.sites();
             if (!stored.format().equals(computed.format()) || !stored.tensors().keySet().equals(computed.tensors().keySet())) {
-                throw inconsistent(path, DESCRIPTION, "quantises other sites than the method");
+                throw inconsistent(path, Description.FILE, "quantises other sites than the method");
             }
             computed.tensors().forEach((name, tensor) -> {
                 if (!agrees(true, tensor, stored.tensors().get(name))) {
@@ -302,7 +297,7 @@ public final class ModelDirectory {
         }
 
         ActivationSites readSites(Description description) {
-            Path path = folder.resolve(SITES);
+            Path path = folder.resolve(CodedModel.SITES);
             var tensors = new LinkedHashMap<String, Tensor>();
             try {
                 if (Files.exists(path)) {
@@ -319,44 +314,6 @@ public final class ModelDirectory {
                 tensors.values().forEach(Tensor::close);
                 throw e;
             }
-        }
-
-        private Description description() {
-            Path file = folder.resolve(DESCRIPTION);
-            Description description;
-            try {
-                if (Files.size(file) > MAXIMUM_DESCRIPTION_BYTES) {
-                    throw Failure.badFile("%s: larger than %,d bytes, not a description of ours".formatted(file, MAXIMUM_DESCRIPTION_BYTES));
-                }
-                description = JSON.readValue(Files.readAllBytes(file), Description.class);
-            } catch (JacksonException e) {
-                String place = e.getLocation() == null ? "" : ":" + e.getLocation().getLineNr();
-                throw Failure.badFile("%s%s: %s".formatted(file, place, Failure.quote(e.getOriginalMessage())), e);
-            } catch (IOException e) {
-                throw AtomicFiles.failure("read", file, e);
-            }
-            if (description.formatVersion() != FORMAT_VERSION) {
-                throw Failure.badFile("%s: format_version is %d; this version reads %d. Use the version that wrote it, or quantise again."
-                        .formatted(file, description.formatVersion(), FORMAT_VERSION));
-            }
-            Set<String> maps = maps().keySet();
-            if (description.tensors().isEmpty()) throw Failure.badFile(file + ": `tensors` is empty; expected the quantised weights");
-            Set<String> seen = new LinkedHashSet<>();
-            for (String name : description.tensors()) {
-                if (!maps.contains(name) || !seen.add(name)) {
-                    throw Failure.badFile("%s: `tensors` names %s; expected weights of linear maps, each once".formatted(file, Failure.quote(name)));
-                }
-            }
-            return description;
-        }
-
-        /// The linear maps by the names of their weights.
-        private SequencedMap<String, Linear> maps() {
-            var maps = new LinkedHashMap<String, Linear>();
-            for (int layer = 0; layer < config.layers(); layer++) {
-                for (Linear linear : Linear.values()) maps.put(linear.weight(layer), linear);
-            }
-            return maps;
         }
 
         /// Adds to `tensors` everything that a file of float32 tensors must hold, with these shapes and nothing else.
@@ -386,16 +343,15 @@ public final class ModelDirectory {
         private void readGrids(
                 Description description, Map<String, Tensor> latents, @Nullable LiveTransforms transforms, Map<String, Grid> grids) {
             boolean nearly = transforms != null;
-            Path path = folder.resolve(CODES);
-            SequencedMap<String, Linear> maps = maps();
+            Path path = folder.resolve(CodedModel.CODES);
             try (SafetensorsFile file = SafetensorsFile.open(path)) {
-                int expected = description.tensors().size() * (description.method().grid().symmetric() ? 2 : 3);
+                int expected = description.tensors().values().stream().mapToInt(grid -> grid.symmetric() ? 2 : 3).sum();
                 if (file.tensors().size() != expected) {
-                    throw inconsistent(path, DESCRIPTION, "promises %d tensors; there are %d".formatted(expected, file.tensors().size()));
+                    throw inconsistent(path, Description.FILE, "promises %d tensors; there are %d".formatted(expected, file.tensors().size()));
                 }
-                for (String name : description.tensors()) {
+                for (String name : description.tensors().keySet()) {
                     Tensor latent = transforms == null ? latents.get(name) : transforms.unrounded().get(name);
-                    GridSpec spec = description.activations().grid(description.method().grid(), config, maps.get(name));
+                    GridSpec spec = description.tensors().get(name);
                     DataType codeType = spec.codeType();
                     long size = spec.groupColumns(latent.size(1));
                     if (latent.size(1) % size != 0) {

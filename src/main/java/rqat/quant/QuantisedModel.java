@@ -2,7 +2,6 @@ package rqat.quant;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.SequencedMap;
 import org.bytedeco.pytorch.MemoryFormatOptional;
 import org.bytedeco.pytorch.Tensor;
@@ -10,6 +9,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.format.GridSpec;
 import rqat.format.MaskRule;
+import rqat.format.Provenance;
 import rqat.format.ScaleMode;
 import rqat.format.ScaleType;
 import rqat.model.Linear;
@@ -27,7 +27,7 @@ public final class QuantisedModel implements AutoCloseable {
     private final @Nullable Method method;
     private final ActivationSites sites;
     private final @Nullable LiveTransforms transforms;
-    private final Map<String, String> provenance;
+    private final Provenance provenance;
     private ScaleMode scaleMode;
     private MaskRule maskRule;
 
@@ -57,7 +57,7 @@ public final class QuantisedModel implements AutoCloseable {
             ScaleMode scaleMode,
             MaskRule maskRule,
             ActivationSites sites) {
-        this(config, latents, grids, method, scaleMode, maskRule, sites, null, Map.of());
+        this(config, latents, grids, method, scaleMode, maskRule, sites, null, Provenance.UNKNOWN);
     }
 
     /// A [FlatQuant] model of `latents`, the original weights, and learned `parameters`; takes both over.
@@ -74,7 +74,7 @@ public final class QuantisedModel implements AutoCloseable {
             }
         }
         return new QuantisedModel(
-                config, latents, grids, method, ScaleMode.DYNAMIC, MaskRule.HALF_STEP, transforms.sites(), transforms, Map.of());
+                config, latents, grids, method, ScaleMode.DYNAMIC, MaskRule.HALF_STEP, transforms.sites(), transforms, Provenance.UNKNOWN);
     }
 
     /// As it was saved.
@@ -87,7 +87,7 @@ public final class QuantisedModel implements AutoCloseable {
             MaskRule maskRule,
             ActivationSites sites,
             @Nullable LiveTransforms transforms,
-            Map<String, String> provenance) {
+            Provenance provenance) {
         if (grids.isEmpty() != (method == null)) throw new IllegalArgumentException("grids and method go together");
         if (method == null && !sites.isEmpty()) throw new IllegalArgumentException("a full-precision model has no sites");
         this.config = config;
@@ -153,8 +153,8 @@ public final class QuantisedModel implements AutoCloseable {
         this.maskRule = maskRule;
     }
 
-    /// What was written about the origin of this model when it was saved; empty for one made in memory.
-    public Map<String, String> provenance() {
+    /// Where this model comes from, as it was saved; unknown for one made in memory.
+    public Provenance provenance() {
         return provenance;
     }
 

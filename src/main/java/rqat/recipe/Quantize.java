@@ -3,7 +3,6 @@ package rqat.recipe;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import rqat.model.Linear;
 import rqat.quant.Method;
 import rqat.quant.ModelDirectory;
@@ -50,7 +49,7 @@ public final class Quantize {
                     var progress = work.progress().start(work.name(), (long) source.config().layers() * Linear.values().length, "maps");
                     QuantisedModel quantised = Quantiser.quantise(
                             source, settings.method(), windows, session.compute().type(), new Told(progress))) {
-                ModelDirectory.save(quantised, work.directory(), session.compute().type(), model, Map.of());
+                ModelDirectory.save(quantised, work.directory(), session.compute().type(), model, work.of(model));
             }
         });
     }

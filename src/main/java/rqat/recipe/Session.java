@@ -6,13 +6,16 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.eval.Evaluation;
+import rqat.format.Provenance;
 import rqat.io.AtomicFiles;
+import rqat.io.JsonFiles;
 import rqat.rl.Rollout;
 import rqat.run.Configuration;
 import rqat.run.Events;
@@ -72,6 +75,8 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
         var hashes = new TreeMap<String, String>();
         inputs.forEach((name, path) -> hashes.put(name, hash(path)));
         var configuration = Configuration.toTree(new Identity(seed, compute, settings));
+        var made = new Provenance.Stage(stage, seed, configuration.path("settings"), hashes, Map.of(
+                "rqat", Manifest.VERSION, "libtorch", Torch.VERSION, "java", String.valueOf(Runtime.version().feature())));
         String name = String.valueOf(out.getFileName());
         Path place = switch (places) {
             case NAMED -> out;
@@ -80,8 +85,8 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
         };
         switch (StageDirectory.open(place, stage, configuration, hashes)) {
             case StageDirectory.Finished _ -> {}
-            case StageDirectory.Fresh(StageDirectory.Work work) -> work(work, name, body);
-            case StageDirectory.Resumable(StageDirectory.Work work) -> work(work, name, body);
+            case StageDirectory.Fresh(StageDirectory.Work work) -> work(work, name, made, body);
+            case StageDirectory.Resumable(StageDirectory.Work work) -> work(work, name, made, body);
         }
         return place;
     }
@@ -94,12 +99,12 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
                 .orElseGet(() -> Manifest.sha256(input));
     }
 
-    private void work(StageDirectory.Work directory, String name, Consumer<Work> body) {
+    private void work(StageDirectory.Work directory, String name, Provenance.Stage made, Consumer<Work> body) {
         Torch.threads(threads);
         try (directory) {
             var watch = Stopwatch.resume(directory.directory().resolve(TIME));
             try {
-                body.accept(new Work(directory, name, compute, progress));
+                body.accept(new Work(directory, name, compute, progress, made));
             } catch (RuntimeException | Error failure) {
                 abandon(directory, watch, failure);
                 throw failure;
@@ -130,7 +135,15 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
     /// @param name     what progress and messages call it
     /// @param compute  dtype of forward and backward passes
     /// @param progress where it says how far it is
-    record Work(StageDirectory.Work stage, String name, Torch.Compute compute, Progress progress) {
+    /// @param made     what its result says about it
+    record Work(StageDirectory.Work stage, String name, Torch.Compute compute, Progress progress, Provenance.Stage made) {
+        /// Where a model comes from that this stage makes of the full-precision model in `base`, an input called `model`.
+        Provenance of(Path base) {
+            String called = JsonFiles.read(base.resolve("config.json")).path("_name_or_path").asString("");
+            String name = called.isBlank() || called.startsWith("/") ? base.toAbsolutePath().normalize().getFileName().toString() : called;
+            return new Provenance(new Provenance.Base(name, made.inputs().get("model")), List.of(made));
+        }
+
         /// Where results go.
         Path directory() {
             return stage.directory();

@@ -2,8 +2,8 @@ package rqat.recipe;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.function.Function;
+import rqat.format.Provenance;
 import rqat.format.ScaleMode;
 import rqat.io.AtomicFiles;
 import rqat.quant.ModelDirectory;
@@ -22,14 +22,15 @@ final class TrainingRun {
     /// Trains the model in `model` into the stage's directory.
     static void run(Session.Work work, Optimisation optimisation, Path model, Function<Student, Objective> objective) {
         try (QuantisedModel student = ModelDirectory.load(model)) {
+            Provenance provenance = student.provenance().then(work.made());
             if (optimisation.learnScales() && student.scaleMode() == ScaleMode.STATIC) student.scaleMode(ScaleMode.LEARNED);
             train(work, optimisation, student, objective, (step, _) -> {
                 int done = (int) step + 1;
                 Path snapshot = snapshot(work.directory(), done);
                 if (optimisation.snapshots().noneMatch(kept -> kept == done) || Files.exists(snapshot)) return;
-                AtomicFiles.writeDirectory(snapshot, directory -> ModelDirectory.save(student, directory, work.compute().type(), model, Map.of()));
+                AtomicFiles.writeDirectory(snapshot, directory -> ModelDirectory.save(student, directory, work.compute().type(), model, provenance));
             });
-            ModelDirectory.save(student, work.directory(), work.compute().type(), model, Map.of());
+            ModelDirectory.save(student, work.directory(), work.compute().type(), model, provenance);
         }
     }
 

@@ -1,10 +1,14 @@
 package rqat.tensor;
 
+import java.util.Objects;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// The process-wide state of libtorch.
 public final class Torch {
+    /// Which libtorch computes, with the version of its Java presets: `2.10.0-1.5.13`.
+    public static final String VERSION = Objects.requireNonNullElse(torch.class.getPackage().getImplementationVersion(), "unknown");
+
     private Torch() {}
 
     /// How forward and backward passes compute. Latents, gradients, optimiser, norms inside, losses and log-probabilities are float32 in

@@ -15,6 +15,7 @@ import org.bytedeco.pytorch.global.torch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.Failure;
+import rqat.format.Provenance;
 import rqat.format.ActivationFormat;
 import rqat.format.ActivationSpec;
 import rqat.format.Site;
@@ -141,7 +142,7 @@ class ActivationSitesTest {
         Path saved = directory.resolve("saved");
         try (QuantisedModel full = TinyModel.fullPrecision(source, 3);
                 QuantisedModel model = QuantisedActivations.of(full, 2, 7)) {
-            ModelDirectory.save(model, saved, source, Map.of());
+            ModelDirectory.save(model, saved, source, Provenance.UNKNOWN);
             try (QuantisedModel read = ModelDirectory.load(saved)) {
                 assertThat(read.sites().format()).isEqualTo(model.sites().format());
                 assertThat(read.sites().tensors().keySet()).isEqualTo(model.sites().tensors().keySet());
@@ -159,7 +160,7 @@ class ActivationSitesTest {
             Files.writeString(description, text.replace("\"shards\" : 2", "\"shards\" : 1"));
             assertThatThrownBy(() -> ModelDirectory.load(saved)).isInstanceOf(Failure.class).hasMessageContaining("sites.safetensors");
             assertThatThrownBy(() -> LoadedModel.open(saved)).isInstanceOf(Failure.class).hasMessageContaining("sites.safetensors");
-            Files.writeString(description, text.replace("\"format_version\" : 2", "\"format_version\" : 1"));
+            Files.writeString(description, text.replace("\"format_version\" : 3", "\"format_version\" : 4"));
             assertThatThrownBy(() -> LoadedModel.open(saved)).isInstanceOf(Failure.class).hasMessageContaining("format_version");
             Files.writeString(description, text);
             bytes[bytes.length - 1] = (byte) 0x7f;

@@ -18,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
+import rqat.format.Provenance;
 import rqat.format.ActivationSpec;
 import rqat.format.GridSpec;
 import rqat.format.ScaleType;
@@ -99,7 +100,7 @@ class FlatQuantTest {
                 QuantisedModel model = TinyModel.quantise(full, method(2, 1))) {
             // The latents are the original weights.
             full.latents().forEach((name, latent) -> assertThat(latent.equal(model.latents().get(name))).isTrue());
-            ModelDirectory.save(model, saved, source, Map.of());
+            ModelDirectory.save(model, saved, source, Provenance.UNKNOWN);
             try (QuantisedModel read = ModelDirectory.load(saved);
                     LoadedModel served = LoadedModel.open(saved)) {
                 assertThat(read.transforms()).isNotNull();
@@ -123,7 +124,7 @@ class FlatQuantTest {
             model.transforms().parameters().values().iterator().next().mul_(new Scalar(1.5));
             model.transforms().refresh();
             Path other = directory.resolve("other");
-            ModelDirectory.save(model, other, source, Map.of());
+            ModelDirectory.save(model, other, source, Provenance.UNKNOWN);
             Files.write(other.resolve("quantization/transforms.safetensors"), bytes);
             assertThatThrownBy(() -> ModelDirectory.load(other)).isInstanceOf(Failure.class).hasMessageContaining("inconsistent");
         }

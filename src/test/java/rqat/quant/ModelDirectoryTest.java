@@ -23,6 +23,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
+import rqat.format.Provenance;
 import rqat.format.GridSpec;
 import rqat.format.MaskRule;
 import rqat.format.ScaleMode;
@@ -39,6 +40,7 @@ import rqat.tensor.HostCopies;
 import rqat.tensor.HostTensors;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
+import tools.jackson.databind.json.JsonMapper;
 
 /// The quantised model on disk.
 class ModelDirectoryTest {
@@ -56,7 +58,7 @@ class ModelDirectoryTest {
         good = shared.resolve("good");
         try (QuantisedModel original = TinyModel.fullPrecision(source, 1);
                 QuantisedModel model = TinyModel.quantise(original, TinyModel.gptq(3))) {
-            ModelDirectory.save(model, good, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, good, ScalarType.Float, source, Provenance.UNKNOWN);
         }
     }
 
@@ -111,10 +113,13 @@ class ModelDirectoryTest {
         ScalarType compute = ScalarType.valueOf(computeName);
         try (QuantisedModel model = TinyModel.quantise(original, method(method))) {
             model.maskRule(MaskRule.STRICT);
-            ModelDirectory.save(model, saved, compute, source, Map.of("stage", "quantise", "source", "a \"b\""));
+            var stage = new Provenance.Stage(
+                    "quantize", 7, JsonMapper.shared().readTree("{\"a\": \"\\\"b\\\"\"}"), Map.of("model", "ab"), Map.of("rqat", "1"));
+            Provenance provenance = new Provenance(new Provenance.Base("base", "cd"), java.util.List.of(stage));
+            ModelDirectory.save(model, saved, compute, source, provenance);
             try (QuantisedModel read = ModelDirectory.load(saved)) {
                 assertSame(read, model);
-                assertThat(read.provenance()).containsOnly(Map.entry("stage", "quantise"), Map.entry("source", "a \"b\""));
+                assertThat(read.provenance()).isEqualTo(provenance);
             }
             // What any engine loads is what the forward pass uses.
             Weights weights = model.weights(compute);
@@ -131,7 +136,7 @@ class ModelDirectoryTest {
             try (QuantisedModel model = TinyModel.quantise(original, method)) {
                 Scope.run(() -> model.latents().forEach((name, latent) ->
                         latent.add_(GridTest.gaussian(new rqat.run.RandomStream(8), 0.05, 1, latent.numel()).view(Tensors.shape(latent)))));
-                ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
+                ModelDirectory.save(model, saved, ScalarType.Float, source, Provenance.UNKNOWN);
                 try (QuantisedModel read = ModelDirectory.load(saved)) {
                     assertSame(read, model);
                 }
@@ -143,7 +148,7 @@ class ModelDirectoryTest {
     @ValueSource(strings = {"Float", "BFloat16"})
     void fullPrecisionModelsHaveNoGrids(String computeName) throws IOException {
         ScalarType compute = ScalarType.valueOf(computeName);
-        ModelDirectory.save(original, saved, compute, source, Map.of());
+        ModelDirectory.save(original, saved, compute, source, Provenance.UNKNOWN);
         assertThat(saved.resolve("quantization")).doesNotExist();
         try (QuantisedModel read = ModelDirectory.load(saved)) {
             assertThat(read.grids()).isEmpty();
@@ -156,7 +161,7 @@ class ModelDirectoryTest {
     @Test
     void filesOfTheSourceAreCopiedUnchanged() throws IOException {
         try (QuantisedModel model = TinyModel.quantise(original, TinyModel.gptq(3))) {
-            ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, saved, ScalarType.Float, source, Provenance.UNKNOWN);
         }
         for (String name : new String[] {"config.json", "tokenizer.json"}) {
             assertThat(Files.readAllBytes(saved.resolve(name))).isEqualTo(Files.readAllBytes(source.resolve(name)));
@@ -172,15 +177,15 @@ class ModelDirectoryTest {
             assertThat(codes.tensors().get(MAP + ".scale").type()).isEqualTo(DataType.F32);
         }
         assertThat(Files.readString(saved.resolve("quantization/quantization.json")))
-                .contains("\"format_version\" : 2", "\"method\" : \"gptq\"", "\"scale_mode\" : \"static\"", "\"clip_search\" : \"mse\"");
+                .contains("\"format_version\" : 3", "\"name\" : \"gptq\"", "\"scale_mode\" : \"static\"", "\"clip_search\" : \"mse\"");
     }
 
     @Test
     void savingFullPrecisionOverAQuantisedModelLeavesNothingOfIt() {
         try (QuantisedModel model = TinyModel.quantise(original, TinyModel.gptq(3))) {
-            ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, saved, ScalarType.Float, source, Provenance.UNKNOWN);
         }
-        ModelDirectory.save(original, saved, ScalarType.Float, source, Map.of());
+        ModelDirectory.save(original, saved, ScalarType.Float, source, Provenance.UNKNOWN);
         try (QuantisedModel read = ModelDirectory.load(saved)) {
             assertSame(read, original);
         }
@@ -250,7 +255,7 @@ class ModelDirectoryTest {
         try (QuantisedModel model = TinyModel.quantise(original, TinyModel.roundToNearest(3))) {
             model.scaleMode(ScaleMode.STATIC);
             Scope.run(() -> model.latents().get(MAP).mul_(new Scalar(1.1)));
-            ModelDirectory.save(model, saved, ScalarType.Float, source, Map.of());
+            ModelDirectory.save(model, saved, ScalarType.Float, source, Provenance.UNKNOWN);
         }
         ModelDirectory.load(saved).close();
         Path description = saved.resolve("quantization/quantization.json");
@@ -273,13 +278,13 @@ class ModelDirectoryTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "\"format_version\" : 2 | \"format_version\" : 3 | format_version is 3",
+                "\"format_version\" : 3 | \"format_version\" : 4 | format_version is `4`",
                 "\"bits\" : 3 | \"bits\" : 30 | expected 2 to 8",
                 "\"bits\" : 3 | \"bits\" : 4 | inconsistent",
                 "\"group_size\" : 16 | \"group_size\" : 32 | inconsistent",
                 "\"group_size\" : 16 | \"group_size\" : 24 | 24",
                 "\"symmetric\" : false | \"symmetric\" : true | inconsistent",
-                "\"method\" : \"gptq\" | \"method\" : \"magic\" | magic",
+                "\"name\" : \"gptq\" | \"name\" : \"magic\" | magic",
                 "\"mask_rule\" : \"half_step\" | \"mask_rule\" : null | quantization.json",
                 "\"mask_rule\" | \"extra\" : 1, \"mask_rule\" | extra",
                 "\"model.layers.0.mlp.up_proj.weight\" | \"model.norm.weight\" | model.norm.weight",

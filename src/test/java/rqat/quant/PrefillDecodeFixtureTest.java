@@ -17,11 +17,13 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.Fixtures;
+import rqat.format.Provenance;
 import rqat.generate.Completion;
 import rqat.generate.Listener;
 import rqat.generate.LocalGenerator;
 import rqat.generate.torch.TorchSteps;
 import rqat.generate.torch.TorchScorer;
+import rqat.format.Provenance;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.run.RandomStream;
@@ -66,7 +68,7 @@ class PrefillDecodeFixtureTest {
         Path saved = directory.resolve(source.getFileName() + "-" + variant);
         try (QuantisedModel full = ModelDirectory.load(source);
                 QuantisedModel model = quantise.apply(full)) {
-            ModelDirectory.save(model, saved, source, Map.of());
+            ModelDirectory.save(model, saved, source, Provenance.UNKNOWN);
         }
         try (LoadedModel model = LoadedModel.open(saved)) {
             assertThat(model.decoder().config().layers()).isPositive();

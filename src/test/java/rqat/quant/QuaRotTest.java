@@ -17,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import rqat.Failure;
+import rqat.format.Provenance;
 import rqat.format.ActivationFormat;
 import rqat.format.ActivationSpec;
 import rqat.format.GridSpec;
@@ -103,7 +104,7 @@ class QuaRotTest {
                     QuantisedModel quantised = TinyModel.quantise(model, Method.QuaRot.paper(4, shards))) {
                 assertThat(quantised.grids().get(Linear.DOWN.weight(0)).scale().size(1)).isEqualTo(shards);
                 assertThat(quantised.grids().get(Linear.UP.weight(0)).scale().size(1)).isEqualTo(1);
-                ModelDirectory.save(quantised, saved, source, Map.of());
+                ModelDirectory.save(quantised, saved, source, Provenance.UNKNOWN);
                 assertThat(ModelConfig.load(saved)).isEqualTo(model.config().untied());
                 assertThat(Files.readString(saved.resolve("config.json"))).contains("\"max_position_embeddings\" : 64");
                 try (QuantisedModel read = ModelDirectory.load(saved)) {

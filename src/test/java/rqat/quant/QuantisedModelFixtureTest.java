@@ -13,6 +13,7 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.Fixtures;
+import rqat.format.Provenance;
 import rqat.format.GridSpec;
 import rqat.format.ScaleType;
 import rqat.tensor.Tensors;
@@ -38,7 +39,7 @@ class QuantisedModelFixtureTest {
             try (QuantisedModel quantised = Quantiser.quantise(
                     model, gptq, TinyModel.windows(model.config(), 8, 3), ScalarType.Float, step -> assertThat(step.relativeError()).isLessThan(0.2))) {
                 Path saved = directory.resolve(source.getFileName());
-                ModelDirectory.save(quantised, saved, ScalarType.BFloat16, source, Map.of());
+                ModelDirectory.save(quantised, saved, ScalarType.BFloat16, source, Provenance.UNKNOWN);
                 assertThat(saved.resolve("tokenizer.json")).hasSameBinaryContentAs(source.resolve("tokenizer.json"));
                 try (QuantisedModel read = ModelDirectory.load(saved)) {
                     assertThat(read.grids().keySet()).containsExactlyElementsOf(quantised.grids().keySet());

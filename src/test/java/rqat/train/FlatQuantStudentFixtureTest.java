@@ -18,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Fixtures;
 import rqat.data.TokenSequence;
+import rqat.format.Provenance;
 import rqat.format.ActivationSpec;
 import rqat.format.GridSpec;
 import rqat.format.ScaleType;
@@ -104,7 +105,7 @@ class FlatQuantStudentFixtureTest {
                         assertThat(parameter.value().equal(before.get(parameter.name()))).as(parameter.name()).isFalse());
                 Tensor trained = Scope.own(() -> Grad.off(() -> student.decoder().hidden(ids)));
                 assertThat(trained.equal(first)).isFalse();
-                ModelDirectory.save(model, saved, source, Map.of());
+                ModelDirectory.save(model, saved, source, Provenance.UNKNOWN);
                 try (QuantisedModel read = ModelDirectory.load(saved);
                         Student again = student(read, false, Set.of());
                         LoadedModel served = LoadedModel.open(saved)) {
