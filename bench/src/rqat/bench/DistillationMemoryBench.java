@@ -4,6 +4,7 @@ import java.io.IOException;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import rqat.train.ChunkedHead;
@@ -43,7 +44,7 @@ public final class DistillationMemoryBench {
                     Tensor leaf = hidden.detach().requires_grad_(true);
                     Tensor student = torch.linear(leaf, head).log_softmax(-1);
                     Tensor teacher = torch.linear(teacherHidden, head.detach()).log_softmax(-1);
-                    teacher.exp().mul(teacher.sub(student)).sum().div(Tensors.full(ScalarType.Float, rows, 1)).backward();
+                    teacher.exp().mul(teacher.sub(student)).sum().div(Tensors.full(Place.cpu(ScalarType.Float), rows, 1)).backward();
                 }
             });
             return Meter.residentPeak() - before;

@@ -9,6 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.recipe.Machine;
+import rqat.tensor.Place;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -41,7 +42,7 @@ final class Meter {
     /// Bytes a second in four sums of so many float32 values.
     static double bytesPerSecond(long values, DoubleSupplier clock) {
         return Grad.off(() -> Scope.get(() -> {
-            Tensor a = Tensors.full(ScalarType.Float, 1, values);
+            Tensor a = Tensors.full(Place.cpu(ScalarType.Float), 1, values);
             double began = clock.getAsDouble();
             for (int i = 0; i < 4; i++) a.sum();
             return 4 * 4 * values / (clock.getAsDouble() - began);

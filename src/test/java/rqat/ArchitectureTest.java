@@ -173,6 +173,21 @@ class ArchitectureTest {
                 .check(CLASSES);
     }
 
+    /// Where a tensor lives is said in `tensor` alone: creators elsewhere would put it on the CPU without a word, and raw addresses would read a
+    /// device's memory as ours. `zeros_like` and its kind follow what they are given.
+    @Test
+    void tensorsAreMadeInOnePlace() {
+        Set<String> creators = Set.of(
+                "empty", "zeros", "ones", "full", "arange", "range", "linspace", "logspace", "eye", "rand", "randn", "randint", "randperm", "normal",
+                "tensor", "from_blob", "from_file", "scalar_tensor", "tril_indices", "triu_indices", "hann_window", "complex", "empty_strided", "data_ptr",
+                "const_data_ptr", "mutable_data_ptr", "cpu", "cuda");
+        noClasses().that().resideOutsideOfPackage("rqat.tensor..")
+                .should().callMethodWhere(DescribedPredicate.describe(
+                        "creates a tensor or reads its address",
+                        call -> call.getTargetOwner().getPackageName().startsWith("org.bytedeco.pytorch") && creators.contains(call.getName())))
+                .check(CLASSES);
+    }
+
     @Test
     void nobodyUsesUnsafeIndexers() {
         noClasses().should().dependOnClassesThat().resideInAPackage("org.bytedeco.javacpp.indexer..").check(CLASSES);

@@ -8,6 +8,7 @@ import org.bytedeco.pytorch.TensorOptional;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
+import rqat.tensor.Place;
 import rqat.tensor.Tensors;
 
 /// How the tokens of a forward pass see each other. Whole sequences use [#CAUSAL] or [#masked]; a KV cache is another implementation that
@@ -63,7 +64,7 @@ public interface Attention {
         Tensor rows = queries.mul(new Scalar(1 / Math.sqrt(d))).reshape(b * k, groups * t, d);
         Tensor scores = torch.bmm(rows, keys.reshape(b * k, s, d).transpose(1, 2));
         if (causal) {
-            scores = scores.view(b * k, groups, t, s).add(hidden(torch.ones(new long[] {t, s}).tril(), queries));
+            scores = scores.view(b * k, groups, t, s).add(hidden(Tensors.lowerTriangle(Place.of(queries).as(ScalarType.Float), t, s), queries));
         } else if (mask != null) {
             scores = scores.view(b, h, t, s).add(hidden(mask, queries));
         }
@@ -73,7 +74,7 @@ public interface Attention {
 
     /// 0 where `visible` is true or 1 and minus infinity elsewhere, in the dtype of `like`.
     private static Tensor hidden(Tensor visible, Tensor like) {
-        return torch.zeros_like(visible, Tensors.options(like.scalar_type()), null)
+        return Tensors.zerosLike(visible, Tensors.type(like))
                 .masked_fill(visible.eq(new Scalar(0)), new Scalar(Double.NEGATIVE_INFINITY));
     }
 

@@ -5,6 +5,7 @@ import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -42,9 +43,14 @@ public final class Decoder {
         return weights;
     }
 
+    /// Where it computes, and in which dtype: where its weights are.
+    public Place place() {
+        return Place.of(weights.get(ModelConfig.EMBEDDING));
+    }
+
     /// Final hidden states `[B, T, hidden]` of whole sequences `ids [B, T]` (int64), padded on the right if at all.
     public Tensor hidden(Tensor ids) {
-        return hidden(ids, Tensors.range(0, ids.size(1)).unsqueeze(0), Attention.CAUSAL);
+        return hidden(ids, Tensors.range(place(), 0, ids.size(1)).unsqueeze(0), Attention.CAUSAL);
     }
 
     /// Final hidden states `[B, T, hidden]` of `ids [B, T]` at `positions [B or 1, T]` (both int64).
@@ -67,7 +73,7 @@ public final class Decoder {
 
     /// The rotary embedding for `positions [B or 1, T]`, shared by all blocks.
     public Rotation rotation(Tensor positions) {
-        Tensor frequencies = Tensors.of(config.rope().inverseFrequencies(config.headDimension()), config.headDimension() / 2);
+        Tensor frequencies = Tensors.of(place().as(ScalarType.Float), config.rope().inverseFrequencies(config.headDimension()), config.headDimension() / 2);
         return Rotation.of(positions, frequencies, weights.get(ModelConfig.EMBEDDING).scalar_type());
     }
 

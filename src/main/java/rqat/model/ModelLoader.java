@@ -10,6 +10,7 @@ import rqat.Failure;
 import rqat.io.Checkpoint;
 import rqat.io.HostTensor;
 import rqat.tensor.HostTensors;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -17,16 +18,16 @@ import rqat.tensor.Tensors;
 public final class ModelLoader {
     private ModelLoader() {}
 
-    /// All weights of `modelDirectory`, rounded to `type`, in the order of [ModelConfig#tensors]. The caller owns the tensors. The files
+    /// All weights of `modelDirectory`, moved to `place` one by one and rounded to its dtype, in the order of [ModelConfig#tensors]. The caller owns the tensors. The files
     /// are mapped and converted one tensor at a time, so memory grows by the result only.
     ///
     /// @throws Failure BAD_FILE when a tensor is missing, unknown, of the wrong shape or type, or holds a value that is not finite
-    public static SequencedMap<String, Tensor> load(Path modelDirectory, ModelConfig config, ScalarType type) {
+    public static SequencedMap<String, Tensor> load(Path modelDirectory, ModelConfig config, Place place) {
         try (Checkpoint checkpoint = Checkpoint.open(modelDirectory)) {
             SequencedMap<String, HostTensor> stored = StoredWeights.of(modelDirectory, config, checkpoint.tensors());
             var weights = new LinkedHashMap<String, Tensor>();
             try {
-                stored.forEach((name, source) -> weights.put(name, read(modelDirectory, name, source, type)));
+                stored.forEach((name, source) -> weights.put(name, read(modelDirectory, name, source, place)));
                 return weights;
             } catch (RuntimeException e) {
                 weights.values().forEach(Tensor::close);
@@ -35,8 +36,8 @@ public final class ModelLoader {
         }
     }
 
-    private static Tensor read(Path directory, String name, HostTensor source, ScalarType type) {
-        Tensor weight = HostTensors.own(source, type);
+    private static Tensor read(Path directory, String name, HostTensor source, Place place) {
+        Tensor weight = Scope.own(() -> HostTensors.toTensor(source, place));
         double sum = Scope.get(() -> Tensors.item(weight.mul(new Scalar(0.0)).sum()));
         if (sum != 0) { // 0 x infinity and 0 x NaN are NaN, and NaN differs from 0
             weight.close();

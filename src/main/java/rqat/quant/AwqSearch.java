@@ -25,6 +25,7 @@ import rqat.model.ModelConfig;
 import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -135,7 +136,7 @@ final class AwqSearch {
         return Scope.keep(() -> {
             Tensor perGroup = inputs.to(ScalarType.Double).view(inputs.size(0), columns / size, size).transpose(0, 1);
             Tensor gram = torch.bmm(perGroup.transpose(1, 2), perGroup);
-            Tensor limits = Tensors.empty(ScalarType.Float, rows, columns / size);
+            Tensor limits = Tensors.empty(Place.of(weight), rows, columns / size);
             long atOnce = Math.max(1, CLIP_ELEMENTS / columns);
             for (long from = 0; from < rows; from += atOnce) {
                 long first = from, count = Math.min(atOnce, rows - from);
@@ -203,13 +204,14 @@ final class AwqSearch {
 
         /// Of nothing yet; the tensors are the surrounding scope's.
         ///
+        /// @param place    the device of the inputs
         /// @param total    tokens to come, of which at least [#SAMPLED_TOKENS] are sampled if there are as many
         /// @param products whether [#squaredError] will be asked for
-        Statistics(int columns, long total, boolean products) {
+        Statistics(Place place, int columns, long total, boolean products) {
             stride = Math.max(1, total / SAMPLED_TOKENS);
-            magnitudes = Tensors.zeros(ScalarType.Double, columns);
-            gram = products ? Tensors.zeros(ScalarType.Double, columns, columns) : null;
-            sampled = Tensors.empty(ScalarType.Float, Math.ceilDiv(total, stride), columns);
+            magnitudes = Tensors.zeros(place.as(ScalarType.Double), columns);
+            gram = products ? Tensors.zeros(place.as(ScalarType.Double), columns, columns) : null;
+            sampled = Tensors.empty(place.as(ScalarType.Float), Math.ceilDiv(total, stride), columns);
         }
 
         /// Adds the tokens of `x [1, N, C]`.
@@ -222,7 +224,7 @@ final class AwqSearch {
             }
             long first = Math.floorMod(-tokens, stride), end = flat.size(0);
             if (first < end) {
-                Tensor chosen = torch.arange(new Scalar(first), new Scalar(end), new Scalar(stride), Tensors.options(ScalarType.Long));
+                Tensor chosen = Tensors.range(Place.of(flat), first, end, stride);
                 sampled.narrow(0, Math.ceilDiv(tokens, stride), chosen.size(0)).copy_(flat.index_select(0, chosen));
             }
             tokens += end;
@@ -284,7 +286,7 @@ final class AwqSearch {
         /// Scales and clips the block, and leaves its full-precision outputs in the batches.
         Block run() {
             for (Site input : Site.INPUTS) {
-                inputs.put(input, new Statistics(input.width(config), tokens, input.readers().size() == 1 && scalable.contains(input)));
+                inputs.put(input, new Statistics(Place.of(weights.get(ModelConfig.EMBEDDING)), input.width(config), tokens, input.readers().size() == 1 && scalable.contains(input)));
             }
             var decoder = new Decoder(config, weights, new InputObserver(Sites.NONE, (input, x) -> inputs.get(input).add(x)));
             var attended = new ArrayList<Tensor>();

@@ -15,6 +15,7 @@ import rqat.model.ModelConfig;
 import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -89,7 +90,7 @@ public final class Calibration {
 
     private static void quantise(
             ModelConfig config, Weights weights, Sites sites, int layer, Site input, Passes passes, Solver solver) {
-        try (Hessian hessian = new Hessian(input.width(config))) {
+        try (Hessian hessian = new Hessian(Place.of(weights.get(ModelConfig.EMBEDDING)), input.width(config))) {
             Decoder decoder = new Decoder(config, weights, new InputObserver(sites, (site, x) -> {
                 if (site == input) hessian.add(x);
             }));
@@ -135,13 +136,14 @@ public final class Calibration {
     }
 
     private static Tensor block(Decoder decoder, int layer, Tensor state) {
-        Tensor positions = Tensors.range(0, state.size(1)).unsqueeze(0);
+        Tensor positions = Tensors.range(Place.of(state), 0, state.size(1)).unsqueeze(0);
         return decoder.block(layer, state, decoder.rotation(positions), Attention.CAUSAL);
     }
 
     private static Tensor embed(ModelConfig config, Weights weights, int[][] batch) {
         int[] ids = Arrays.stream(batch).flatMapToInt(Arrays::stream).toArray();
-        return new Decoder(config, weights).embed(Tensors.of(ids, batch.length, batch[0].length));
+        var decoder = new Decoder(config, weights);
+        return decoder.embed(Tensors.of(decoder.place(), ids, batch.length, batch[0].length));
     }
 
     /// Windows of equal length together, short ones first, at most [#BATCH_TOKENS] tokens in a batch of more than one.

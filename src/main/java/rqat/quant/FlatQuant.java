@@ -22,6 +22,7 @@ import rqat.model.ModelConfig;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -100,23 +101,23 @@ public record FlatQuant(ModelConfig config, Method.FlatQuant method) {
 
     /// The parameters before calibration, which the caller closes: random orthogonal matrices, channel scales 1, logits 4. A pure function
     /// of the shapes and names.
-    public SequencedMap<String, Tensor> initial() {
+    public SequencedMap<String, Tensor> initial(Place place) {
         var parameters = new LinkedHashMap<String, Tensor>();
         shapes().forEach((name, shape) -> parameters.put(name, Scope.own(() -> {
-            if (isClip(name)) return Tensors.full(ScalarType.Float, INITIAL_CLIP, shape);
-            return shape.length == 1 ? Tensors.full(ScalarType.Float, 1, shape) : orthogonal(name, shape);
+            if (isClip(name)) return Tensors.full(place.as(ScalarType.Float), INITIAL_CLIP, shape);
+            return shape.length == 1 ? Tensors.full(place.as(ScalarType.Float), 1, shape) : orthogonal(place, name, shape);
         })));
         return parameters;
     }
 
     /// The Q of a normal random matrix, its columns signed by the diagonal of R: uniform over the orthogonal matrices.
-    private static Tensor orthogonal(String name, long[] shape) {
+    private static Tensor orthogonal(Place place, String name, long[] shape) {
         var random = new RandomStream(Seeds.ofString(name));
         long size = 1;
         for (long length : shape) size *= length;
         double[] values = new double[Math.toIntExact(size)];
         for (int i = 0; i < values.length; i++) values[i] = random.nextGaussian();
-        var factors = torch.linalg_qr(Tensors.of(values, shape));
+        var factors = torch.linalg_qr(Tensors.of(place.as(ScalarType.Double), values, shape));
         return factors.get0().mul(factors.get1().diagonal(0, -2, -1).sign().unsqueeze(-2)).to(ScalarType.Float).contiguous();
     }
 

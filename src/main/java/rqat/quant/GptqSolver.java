@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.format.GridSpec;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -78,7 +79,7 @@ public final class GptqSolver {
             Tensor diagonal = hessian.diagonal().add(dead);
             Tensor order = options.activationOrder()
                     ? diagonal.argsort(true, 0, true)
-                    : Tensors.range(0, columns).to(diagonal.device(), ScalarType.Long);
+                    : Tensors.range(Place.of(diagonal), 0, columns);
             Tensor factor = inverseFactor(diagonal, order);
 
             GridSpec spec = options.grid();
@@ -120,7 +121,7 @@ public final class GptqSolver {
                     T_TensorTensor_T result = torch.linalg_cholesky_ex(clean, false, false);
                     Tensor lower = result.get0();
                     if (Tensors.item(result.get1()) == 0) {
-                        Tensor identity = torch.eye(lower.size(0), lower.options());
+                        Tensor identity = Tensors.identity(Place.of(lower), lower.size(0));
                         return torch.linalg_solve_triangular(lower, identity, false).flip(0, 1);
                     }
                     lower.close();

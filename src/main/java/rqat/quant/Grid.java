@@ -16,6 +16,7 @@ import rqat.format.MaskRule;
 import rqat.format.ScaleType;
 import rqat.tensor.Grad;
 import rqat.tensor.HostTensors;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -239,7 +240,7 @@ public record Grid(GridSpec spec, Tensor scale, Tensor zero) implements AutoClos
     private static List<Tensor> candidates(GridSpec spec, Range range) {
         var factors = new float[SEARCH_STEPS];
         for (int step = 0; step < SEARCH_STEPS; step++) factors[step] = (float) (1 - step / 100.0);
-        return range.shrunk(Tensors.of(factors, SEARCH_STEPS, 1, 1).to(range.high.device(), ScalarType.Float)).parameters(spec, 0);
+        return range.shrunk(Tensors.of(Place.of(range.high), factors, SEARCH_STEPS, 1, 1)).parameters(spec, 0);
     }
 
     /// Scales, zero points, and whether the choice is contested, `[N, 1]` for `groups [N, 1, G]`.

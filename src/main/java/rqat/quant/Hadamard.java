@@ -2,7 +2,9 @@ package rqat.quant;
 
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.Failure;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -32,26 +34,26 @@ public final class Hadamard {
         return baseOrder(order) != 0;
     }
 
-    /// The matrix of this order, `[n, n]`, float64.
+    /// The matrix of this order, `[n, n]`, float64, on the device of `place`.
     ///
     /// @throws Failure USAGE when there is no construction for it
-    public static Tensor matrix(int order) {
+    public static Tensor matrix(Place place, int order) {
         int base = requiredBaseOrder(order);
-        return Tensors.of(entries(base, order / base), order, order);
+        return Tensors.of(place.as(ScalarType.Double), entries(base, order / base), order, order);
     }
 
     /// The rotation `x -> H x / sqrt(n)` of vectors of n elements, in float64: `H_n` is the Kronecker product of two of its kind of nearly
     /// equal size, which makes it two small products instead of a large one.
     ///
     /// @throws Failure as [#matrix]
-    public static KroneckerTransform transform(int order) {
+    public static KroneckerTransform transform(Place place, int order) {
         int left = requiredBaseOrder(order);
         while (2L * left <= order / left) left *= 2;
-        return new KroneckerTransform(transposedRotation(left), transposedRotation(order / left));
+        return new KroneckerTransform(transposedRotation(place, left), transposedRotation(place, order / left));
     }
 
-    private static Tensor transposedRotation(int order) {
-        return Scope.keep(() -> matrix(order).t().contiguous().div_(new Scalar(Math.sqrt(order))));
+    private static Tensor transposedRotation(Place place, int order) {
+        return Scope.keep(() -> matrix(place, order).t().contiguous().div_(new Scalar(Math.sqrt(order))));
     }
 
     /// The K of `order = K * 2^j`; 0 when no construction is known.

@@ -4,6 +4,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -13,9 +14,9 @@ public final class Hessian implements AutoCloseable {
     private final Tensor sum;
     private long sequences;
 
-    /// Zero, for inputs of `columns` channels.
-    public Hessian(long columns) {
-        sum = Scope.own(() -> Tensors.zeros(ScalarType.Double, columns, columns));
+    /// Zero, for inputs of `columns` channels on the device of `place`.
+    public Hessian(Place place, long columns) {
+        sum = Scope.own(() -> Tensors.zeros(place.as(ScalarType.Double), columns, columns));
     }
 
     /// Adds the inputs `[B, T, C]` of B sequences without padding.

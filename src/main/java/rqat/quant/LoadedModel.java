@@ -8,6 +8,7 @@ import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.ModelLoader;
 import rqat.model.Weights;
+import rqat.tensor.Place;
 
 /// A model directory in memory, ready to run, quantised or not; owns its weights.
 ///
@@ -25,21 +26,22 @@ public final class LoadedModel implements AutoCloseable {
         this.decoder = new Decoder(config, new Weights(weights), sites);
     }
 
-    /// As [#open(Path, ScalarType)], in float32.
+    /// As [#open(Path, Place)], in float32 on the CPU.
     public static LoadedModel open(Path directory) {
-        return open(directory, ScalarType.Float);
+        return open(directory, Place.cpu(ScalarType.Float));
     }
 
     /// Loads the checkpoint of `directory`, which holds the weights as the forward pass uses them, and what is done to activations, to run
-    /// in `compute`.
+    /// at `place`.
     ///
-    /// @throws rqat.Failure as [ModelConfig#load], [ModelLoader#load] and [ModelDirectory#sites(Path, ModelConfig)]
-    public static LoadedModel open(Path directory, ScalarType compute) {
+    /// @throws rqat.Failure as [ModelConfig#load], [ModelLoader#load] and [ModelDirectory#sites(Path, ModelConfig, Place)]
+    public static LoadedModel open(Path directory, Place place) {
+        ScalarType compute = place.type();
         ModelConfig config = ModelConfig.load(directory);
-        ActivationSites sites = ModelDirectory.sites(directory, config);
+        ActivationSites sites = ModelDirectory.sites(directory, config, place);
         try {
             ScalarType type = sites.quantises() && compute == ScalarType.Float ? ScalarType.Double : compute;
-            return new LoadedModel(config, ModelLoader.load(directory, config, type), sites);
+            return new LoadedModel(config, ModelLoader.load(directory, config, place.as(type)), sites);
         } catch (RuntimeException e) {
             sites.close();
             throw e;

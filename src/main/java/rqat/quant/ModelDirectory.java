@@ -31,6 +31,7 @@ import rqat.model.ModelConfig;
 import rqat.model.ModelLoader;
 import rqat.tensor.Grad;
 import rqat.tensor.HostTensors;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.core.JacksonException;
@@ -200,12 +201,17 @@ public final class ModelDirectory {
     /// @throws Failure BAD_FILE when a file is missing or damaged, or when the files contradict each other: configuration, description,
     ///                 codes, latents and the checkpoint must describe one model, bit for bit
     public static QuantisedModel load(Path directory) {
+        return load(directory, Place.cpu(ScalarType.Float));
+    }
+
+    /// As [#load(Path)], with its tensors on the device of `place`.
+    public static QuantisedModel load(Path directory, Place place) {
         ModelConfig config = ModelConfig.load(directory);
         Path folder = directory.resolve(Description.FOLDER);
-        if (Description.isIn(directory)) return new Reader(directory, folder, config).read();
+        if (Description.isIn(directory)) return new Reader(directory, folder, config, place).read();
         return new QuantisedModel(
                 config,
-                ModelLoader.load(directory, config, ScalarType.Float),
+                ModelLoader.load(directory, config, place.as(ScalarType.Float)),
                 new LinkedHashMap<>(),
                 null,
                 ScaleMode.STATIC,
@@ -215,13 +221,13 @@ public final class ModelDirectory {
     /// What a model directory does to activations; nothing where it is not quantised. Reads no weights.
     ///
     /// @throws Failure BAD_FILE when the description or the transforms are damaged or do not fit the configuration
-    public static ActivationSites sites(Path directory, ModelConfig config) {
+    public static ActivationSites sites(Path directory, ModelConfig config, Place place) {
         if (!Description.isIn(directory)) return ActivationSites.none(config);
-        return new Reader(directory, directory.resolve(Description.FOLDER), config).readSites(Description.read(directory, config));
+        return new Reader(directory, directory.resolve(Description.FOLDER), config, place).readSites(Description.read(directory, config));
     }
 
     /// One directory with a `quantization` folder.
-    private record Reader(Path directory, Path folder, ModelConfig config) {
+    private record Reader(Path directory, Path folder, ModelConfig config, Place place) {
 
         QuantisedModel read() {
             Description description = Description.read(directory, config);
@@ -397,7 +403,7 @@ public final class ModelDirectory {
                 for (String name : model.latents().keySet()) {
                     HostTensor stored = checkpoint.tensor(name);
                     boolean same = Scope.get(() -> {
-                        Tensor weight = HostTensors.toTensor(stored);
+                        Tensor weight = HostTensors.toTensor(stored, place.as(HostTensors.scalarType(stored.type())));
                         return agrees(model.transforms() != null, model.projected(name).to(Tensors.type(weight)), weight);
                     });
                     if (!same) throw inconsistent(directory, name, "in the checkpoint is not the quantised latent of " + folder.resolve(LATENTS));
@@ -411,7 +417,7 @@ public final class ModelDirectory {
             if (tensor.type() != type || !Arrays.equals(tensor.shape(), shape)) {
                 throw inconsistent(file.path(), name, "is %s; expected %s %s".formatted(tensor, type, Arrays.toString(shape)));
             }
-            return HostTensors.toTensor(tensor);
+            return HostTensors.toTensor(tensor, place.as(HostTensors.scalarType(type)));
         }
 
         private Failure inconsistent(Path path, String name, String what) {

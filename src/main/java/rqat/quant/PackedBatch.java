@@ -21,14 +21,17 @@ record PackedBatch(Tensor states, int[] lengths) implements AutoCloseable {
     static PackedBatch embed(ModelConfig config, Weights weights, int[][] windows) {
         int[] ids = Arrays.stream(windows).flatMapToInt(Arrays::stream).toArray();
         return new PackedBatch(
-                Scope.own(() -> new Decoder(config, weights).embed(Tensors.of(ids, 1, ids.length)).clone()),
+                Scope.own(() -> {
+                    var decoder = new Decoder(config, weights);
+                    return decoder.embed(Tensors.of(decoder.place(), ids, 1, ids.length)).clone();
+                }),
                 Arrays.stream(windows).mapToInt(window -> window.length).toArray());
     }
 
     /// The rotary embedding of these windows.
     Rotation rotation(Decoder decoder) {
         int[] positions = Arrays.stream(lengths).flatMap(length -> IntStream.range(0, length)).toArray();
-        return decoder.rotation(Tensors.of(positions, 1, positions.length));
+        return decoder.rotation(Tensors.of(decoder.place(), positions, 1, positions.length));
     }
 
     /// The attention of these windows.

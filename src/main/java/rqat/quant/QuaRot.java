@@ -15,6 +15,7 @@ import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.run.RandomStream;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -54,19 +55,20 @@ public final class QuaRot {
     /// @throws Failure USAGE when a width has no Hadamard matrix or the shards do not divide it, before any work
     public static Rotated rotate(ModelConfig config, Map<String, Tensor> latents, ActivationFormat format, long seed) {
         check(config, format.shards());
+        Place place = Place.of(latents.get(ModelConfig.EMBEDDING)).as(ScalarType.Double);
         var rotated = new LinkedHashMap<String, Tensor>();
         try {
             return Grad.off(() -> {
                 ModelConfig untied = config.untied();
                 Scope.run(() -> {
-                    var rotations = new Rotations(config, format.shards(), seed);
+                    var rotations = new Rotations(place, config, format.shards(), seed);
                     untied.tensors().keySet().forEach(name -> {
                         Tensor source = latents.get(name.equals(untied.head()) ? config.head() : name);
                         rotated.put(name, Scope.own(source::clone));
                     });
                     rotations.apply(rotated);
                 });
-                return new Rotated(untied, rotated, new ActivationSites(untied, format, online(config, format.shards())));
+                return new Rotated(untied, rotated, new ActivationSites(untied, format, online(place, config, format.shards())));
             });
         } catch (RuntimeException e) {
             rotated.values().forEach(Tensor::close);
@@ -75,11 +77,11 @@ public final class QuaRot {
     }
 
     /// The signs of D for a seed, `[n]`, float64.
-    static Tensor signs(int width, long seed) {
+    static Tensor signs(Place place, int width, long seed) {
         var random = new RandomStream(seed);
         var signs = new double[width];
         for (int i = 0; i < width; i++) signs[i] = random.nextBoolean() ? 1 : -1;
-        return Tensors.of(signs, width);
+        return Tensors.of(place, signs, width);
     }
 
     /// `x [..., n] D H^T`, in float64.
@@ -109,25 +111,25 @@ public final class QuaRot {
     }
 
     /// The rotations that cannot be folded into weights, by the names of [ActivationSites].
-    private static SequencedMap<String, Tensor> online(ModelConfig config, int shards) {
+    private static SequencedMap<String, Tensor> online(Place place, ModelConfig config, int shards) {
         var tensors = new LinkedHashMap<String, Tensor>();
         for (int layer = 0; layer < config.layers(); layer++) {
             for (Site site : new Site[] {Site.QUERIES, Site.KEYS}) {
-                put(tensors, site.tensor(layer, ActivationSites.RIGHT), 1, () -> rotation(config.headDimension()));
+                put(tensors, site.tensor(layer, ActivationSites.RIGHT), 1, () -> rotation(place, config.headDimension()));
             }
             if (acrossHeads(config, shards)) {
-                put(tensors, Site.ATTENTION_OUTPUT.tensor(layer, ActivationSites.LEFT), 1, () -> rotation(config.heads()));
+                put(tensors, Site.ATTENTION_OUTPUT.tensor(layer, ActivationSites.LEFT), 1, () -> rotation(place, config.heads()));
             }
             int down = config.inputs(Linear.DOWN) / shards;
-            put(tensors, Site.MLP_HIDDEN.tensor(layer, ActivationSites.LEFT), shards, () -> Hadamard.transform(down).left());
-            put(tensors, Site.MLP_HIDDEN.tensor(layer, ActivationSites.RIGHT), shards, () -> Hadamard.transform(down).right());
+            put(tensors, Site.MLP_HIDDEN.tensor(layer, ActivationSites.LEFT), shards, () -> Hadamard.transform(place, down).left());
+            put(tensors, Site.MLP_HIDDEN.tensor(layer, ActivationSites.RIGHT), shards, () -> Hadamard.transform(place, down).right());
         }
         return tensors;
     }
 
     /// The matrix that a row vector is multiplied by.
-    private static Tensor rotation(int width) {
-        KroneckerTransform transform = Hadamard.transform(width);
+    private static Tensor rotation(Place place, int width) {
+        KroneckerTransform transform = Hadamard.transform(place, width);
         return transform.left().kron(transform.right());
     }
 
@@ -148,14 +150,14 @@ public final class QuaRot {
         private final KroneckerTransform heads;
         private final KroneckerTransform down;
 
-        Rotations(ModelConfig config, int shards, long seed) {
+        Rotations(Place place, ModelConfig config, int shards, long seed) {
             this.config = config;
             this.shards = shards;
-            signs = signs(config.hiddenSize(), seed);
-            hidden = Hadamard.transform(config.hiddenSize());
-            head = Hadamard.transform(config.headDimension());
-            heads = new KroneckerTransform(acrossHeads(config, shards) ? rotation(config.heads()) : null, rotation(config.headDimension()));
-            down = Hadamard.transform(config.inputs(Linear.DOWN) / shards);
+            signs = signs(place, config.hiddenSize(), seed);
+            hidden = Hadamard.transform(place, config.hiddenSize());
+            head = Hadamard.transform(place, config.headDimension());
+            heads = new KroneckerTransform(acrossHeads(config, shards) ? rotation(place, config.heads()) : null, rotation(place, config.headDimension()));
+            down = Hadamard.transform(place, config.inputs(Linear.DOWN) / shards);
         }
 
         void apply(Map<String, Tensor> latents) {

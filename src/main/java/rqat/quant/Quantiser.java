@@ -16,6 +16,7 @@ import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -90,7 +91,7 @@ public final class Quantiser {
         var parameters = new LinkedHashMap<String, Tensor>();
         try {
             var flat = new FlatQuant(config, options);
-            parameters.putAll(flat.initial());
+            parameters.putAll(flat.initial(Place.of(latents.firstEntry().getValue())));
             new FlatQuantCalibration(flat, latents).run(parameters, windows, listener);
             return QuantisedModel.flatQuant(config, latents, options, parameters);
         } catch (RuntimeException e) {

@@ -57,7 +57,7 @@ public final class Distill {
         var inputs = StageTexts.inputs(session, settings.data(), Session.inputs("model", model, "teacher", teacher));
         return session.produce("distill", settings, inputs, out, work -> {
             var texts = StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs);
-            try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().type())) {
+            try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().place())) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
                         new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),
                         settings.optimisation().microBatch(),

@@ -58,9 +58,9 @@ public final class Engines {
 
     /// Opens the model in `directory`.
     ///
-    /// @throws rqat.Failure as [LoadedModel#open(Path)]
+    /// @throws rqat.Failure as [LoadedModel#open(Path, Place)]
     public static Engine open(Path directory, Torch.Compute compute) {
-        return new Engine(LoadedModel.open(directory, compute.type()));
+        return new Engine(LoadedModel.open(directory, compute.place()));
     }
 
     /// Samples from a model that is in memory already, one in training.

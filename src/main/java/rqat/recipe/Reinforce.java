@@ -108,7 +108,7 @@ public final class Reinforce {
                     settings,
                     Tokenizer.load(model),
                     StageTexts.of(session, settings.data(), settings.tasks(), Texts.WORKED, model, inputs));
-            try (LoadedModel followed = distils ? LoadedModel.open(teacher, session.compute().type()) : null) {
+            try (LoadedModel followed = distils ? LoadedModel.open(teacher, session.compute().place()) : null) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> {
                     // The gate asks for rewards to learn from; a teacher has something to say to a student without any.
                     if (!distils) stage.coldStart(student, force);

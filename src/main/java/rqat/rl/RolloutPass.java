@@ -10,12 +10,14 @@ import java.util.SequencedMap;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.data.TokenSequence;
 import rqat.model.Decoder;
 import rqat.rl.OnPolicyObjective.Settings;
 import rqat.rl.OnPolicyObjective.Truncation;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import rqat.train.ChunkedHead;
@@ -89,8 +91,8 @@ record RolloutPass(Settings settings, Signal signal) {
         List<double[]> current = rollouts.stream()
                 .map(rollout -> Scope.get(() -> Grad.off(() -> {
                     var batch = new MicroBatch(List.of(sequence(rollout)));
-                    Tensor hidden = student.forward(batch.ids()).rows(batch.lossRows());
-                    return Tensors.doubles(head.scores(hidden, batch.targets(), temperature()).logProbabilities());
+                    Tensor hidden = student.forward(batch.ids(student.place())).rows(batch.lossRows(student.place()));
+                    return Tensors.doubles(head.scores(hidden, batch.targets(student.place()), temperature()).logProbabilities());
                 })))
                 .toList();
         return mismatch(rollouts, current);
@@ -111,7 +113,8 @@ record RolloutPass(Settings settings, Signal signal) {
         var batch = new MicroBatch(members.stream().map(RolloutPass::sequence).toList());
         ChunkedHead head = student.head(settings.chunk());
         return Scope.get(() -> {
-            Tensor ids = batch.ids(), rows = batch.lossRows(), targets = batch.targets();
+            Place place = student.place();
+            Tensor ids = batch.ids(place), rows = batch.lossRows(place), targets = batch.targets(place);
             ForwardPass forward = student.forward(ids);
             Tensor hidden = forward.rows(rows);
             ChunkedHead.Scores scores = head.scores(hidden, targets, temperature());
@@ -126,7 +129,7 @@ record RolloutPass(Settings settings, Signal signal) {
                     var result = rewards.loss()
                             .of(new GrpoLoss.Rows(current, current, expected, weights, mask, Objects.requireNonNull(advantages)), step);
                     double[] coefficients = Arrays.stream(result.gradient()).flatMapToDouble(Arrays::stream).toArray();
-                    Tensor upstream = Tensors.of(coefficients, coefficients.length);
+                    Tensor upstream = Tensors.of(place.as(ScalarType.Double), coefficients, coefficients.length);
                     yield new Share(result.loss(), head.weightedLogProbabilities(hidden, targets, upstream, temperature()).hidden(), sums(result));
                 }
                 case Signal.Distillation(Teacher teacher) -> {

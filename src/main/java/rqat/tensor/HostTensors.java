@@ -9,22 +9,22 @@ import rqat.io.HostTensor;
 public final class HostTensors {
     private HostTensors() {}
 
-    /// A copy of `source` as a tensor of the same type and shape.
-    public static Tensor toTensor(HostTensor source) {
-        return Tensors.copyIn(source.data(), scalarType(source.type()), source.shape());
-    }
-
-    /// A copy of `source`, rounded to `type`, that the caller owns and closes.
-    public static Tensor own(HostTensor source, ScalarType type) {
-        return Scope.own(() -> {
-            if (scalarType(source.type()) == type) return toTensor(source);
+    /// A copy of `source` at `place`, rounded if its dtype is wider.
+    public static Tensor toTensor(HostTensor source, Place place) {
+        if (place.equals(Place.cpu(scalarType(source.type())))) return copy(source);
+        return Scope.keep(() -> {
             // First what stays, so that what goes leaves no hole between the tensors of a model.
-            Tensor result = Tensors.empty(type, source.shape());
-            return result.copy_(toTensor(source));
+            Tensor result = Tensors.empty(place, source.shape());
+            return result.copy_(copy(source));
         });
     }
 
-    /// The memory of a `contiguous` tensor, valid while it lives.
+    private static Tensor copy(HostTensor source) {
+        ScalarType type = scalarType(source.type());
+        return Tensors.copyIn(Place.cpu(type), source.data(), type, source.shape());
+    }
+
+    /// The bytes of a `contiguous` tensor, as [Tensors#bytes].
     public static HostTensor view(Tensor contiguous) {
         return new HostTensor(dataType(Tensors.type(contiguous)), Tensors.shape(contiguous), Tensors.bytes(contiguous));
     }

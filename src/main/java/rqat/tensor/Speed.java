@@ -33,8 +33,8 @@ public final class Speed {
 
     private static double products(ScalarType type, long side, int threads) {
         return with(threads, () -> {
-            Tensor a = Tensors.full(type, 0.5, side, side);
-            Tensor b = Tensors.full(type, 0.25, side, side);
+            Tensor a = Tensors.full(Place.cpu(type), 0.5, side, side);
+            Tensor b = Tensors.full(Place.cpu(type), 0.25, side, side);
             return 2e-9 * side * side * side / best(() -> a.mm(b));
         });
     }
@@ -42,7 +42,7 @@ public final class Speed {
     /// GB a second that `threads` threads together read from memory: the sum of 512 MiB.
     public static double reading(int threads) {
         return with(threads, () -> {
-            Tensor values = Tensors.full(ScalarType.Float, 1, READ_FLOATS);
+            Tensor values = Tensors.full(Place.cpu(ScalarType.Float), 1, READ_FLOATS);
             return 4e-9 * READ_FLOATS / best(values::sum);
         });
     }

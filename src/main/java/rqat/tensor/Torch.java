@@ -32,6 +32,11 @@ public final class Torch {
         public ScalarType type() {
             return type;
         }
+
+        /// Where models are loaded that compute like this.
+        public Place place() {
+            return Place.cpu(type);
+        }
     }
 
     /// Chooses how the whole process multiplies float32 matrices, before it multiplies any: the switch is shared by all threads. Float64

@@ -10,6 +10,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -61,12 +62,13 @@ public final class Adam implements AutoCloseable {
                 if (!names.add(parameter.name())) {
                     throw new IllegalArgumentException("parameter %s is in two groups".formatted(parameter.name()));
                 }
+                Place place = Place.of(parameter.value()).as(ScalarType.Float);
                 long[] shape = Tensors.shape(parameter.value());
                 moments.put(
                         parameter.name(),
                         new Moments(
-                                Scope.own(() -> Tensors.zeros(ScalarType.Float, shape)),
-                                Scope.own(() -> Tensors.zeros(ScalarType.Float, shape))));
+                                Scope.own(() -> Tensors.zeros(place, shape)),
+                                Scope.own(() -> Tensors.zeros(place, shape))));
             }
         }
     }

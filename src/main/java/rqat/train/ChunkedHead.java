@@ -6,6 +6,7 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -82,8 +83,8 @@ public final class ChunkedHead {
     public Scores scores(Tensor hidden, Tensor targets, double temperature) {
         return Grad.off(() -> {
             Tensor h = hidden.detach();
-            Tensor picked = Tensors.empty(wideType(h), h.size(0));
-            Tensor entropies = Tensors.empty(wideType(h), h.size(0));
+            Tensor picked = Tensors.empty(Place.of(h).as(wideType(h)), h.size(0));
+            Tensor entropies = Tensors.empty(Place.of(h).as(wideType(h)), h.size(0));
             forEachChunk(h.size(0), (from, rows) -> {
                 Tensor logProbabilities = logProbabilities(h.narrow(0, from, rows), weight, temperature);
                 picked.narrow(0, from, rows)

@@ -16,6 +16,6 @@ public record DistillationObjective(LongFunction<List<TokenSequence>> batches, i
     @Override
     public StepReport accumulate(Student student, long step) {
         return TokenMean.accumulate(student, batches.apply(step), step, microBatch, (batch, rows, hidden, coefficient) ->
-                teacher.loss(student, chunk, batch.ids(), rows, hidden, coefficient));
+                teacher.loss(student, chunk, batch.ids(student.place()), rows, hidden, coefficient));
     }
 }

@@ -9,6 +9,7 @@ import rqat.model.Attention;
 import rqat.model.Decoder;
 import rqat.model.Rotation;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -39,7 +40,7 @@ public sealed interface ForwardPass {
         Scope.run(() -> {
             Tensor full = Grad.off(() -> {
                 Tensor hidden = hidden();
-                Tensor zeros = Tensors.zeros(hidden.scalar_type(), hidden.size(0) * hidden.size(1), hidden.size(2));
+                Tensor zeros = Tensors.zeros(Place.of(hidden), hidden.size(0) * hidden.size(1), hidden.size(2));
                 return zeros.index_copy_(0, rows, gradient).view(hidden.size(0), hidden.size(1), hidden.size(2));
             });
             backward(full);
@@ -59,7 +60,7 @@ public sealed interface ForwardPass {
 
         private static Checkpointed run(Decoder decoder, Tensor ids) {
             return Grad.off(() -> {
-                Rotation rotation = decoder.rotation(Tensors.range(0, ids.size(1)).unsqueeze(0));
+                Rotation rotation = decoder.rotation(Tensors.range(decoder.place(), 0, ids.size(1)).unsqueeze(0));
                 var inputs = new ArrayList<Tensor>();
                 inputs.add(decoder.embed(ids));
                 for (int layer = 0; layer < decoder.config().layers(); layer++) {

@@ -12,6 +12,7 @@ import rqat.model.ModelConfig;
 import rqat.quant.QuantisedModel;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -32,13 +33,13 @@ public final class Initialiser {
         var latents = new LinkedHashMap<String, Tensor>();
         config.tensors().forEach((name, shape) -> {
             if (shape.length == 1) {
-                latents.put(name, Scope.own(() -> Tensors.full(ScalarType.Float, constant(name), shape)));
+                latents.put(name, Scope.own(() -> Tensors.full(Place.cpu(ScalarType.Float), constant(name), shape)));
             } else {
                 float[] values = new float[Math.toIntExact(Math.multiplyExact(shape[0], shape[1]))];
                 float factor = factor(config, name);
                 var random = new RandomStream(Seeds.mix(seed, Seeds.ofString(name)));
                 for (int i = 0; i < values.length; i++) values[i] = next(random, factor);
-                latents.put(name, Scope.own(() -> Tensors.of(values, shape)));
+                latents.put(name, Scope.own(() -> Tensors.of(Place.cpu(ScalarType.Float), values, shape)));
             }
         });
         return latents;

@@ -6,6 +6,7 @@ import java.util.Comparator;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import rqat.data.TokenSequence;
+import rqat.tensor.Place;
 import rqat.tensor.Tensors;
 
 /// Sequences that go through the model together, padded on the right: under causal attention no real token sees the padding.
@@ -42,19 +43,19 @@ public record MicroBatch(List<TokenSequence> sequences) {
     }
 
     /// Ids `[sequences, length]`, int64, padded with 0.
-    public Tensor ids() {
+    public Tensor ids(Place place) {
         int length = length();
         int[] ids = new int[sequences.size() * length];
         for (int i = 0; i < sequences.size(); i++) {
             int[] row = sequences.get(i).ids();
             System.arraycopy(row, 0, ids, i * length, row.length);
         }
-        return Tensors.of(ids, sequences.size(), length);
+        return Tensors.of(place, ids, sequences.size(), length);
     }
 
     /// The positions whose prediction the loss counts, as indices into the flattened `[sequences * length]` hidden states, int64: that of
     /// token `t` is made at position `t - 1`.
-    public Tensor lossRows() {
+    public Tensor lossRows(Place place) {
         int length = length();
         int[] rows = new int[lossTokens()];
         int count = 0;
@@ -64,11 +65,11 @@ public record MicroBatch(List<TokenSequence> sequences) {
                 if (inLoss[t]) rows[count++] = i * length + t - 1;
             }
         }
-        return Tensors.of(rows, count);
+        return Tensors.of(place, rows, count);
     }
 
     /// The tokens to predict at [#lossRows], int64.
-    public Tensor targets() {
+    public Tensor targets(Place place) {
         int[] targets = new int[lossTokens()];
         int count = 0;
         for (TokenSequence sequence : sequences) {
@@ -76,6 +77,6 @@ public record MicroBatch(List<TokenSequence> sequences) {
                 if (sequence.inLoss()[t]) targets[count++] = sequence.ids()[t];
             }
         }
-        return Tensors.of(Arrays.copyOf(targets, count), count);
+        return Tensors.of(place, Arrays.copyOf(targets, count), count);
     }
 }

@@ -17,6 +17,7 @@ import rqat.run.Metrics;
 import rqat.run.Progress;
 import rqat.tensor.Grad;
 import rqat.tensor.HostTensors;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.json.JsonMapper;
@@ -129,7 +130,7 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
                 if (source.type() != HostTensors.dataType(Tensors.type(target)) || !Arrays.equals(source.shape(), Tensors.shape(target))) {
                     throw foreign(file, "%s is %s; this run has %s".formatted(name, source, Arrays.toString(Tensors.shape(target))));
                 }
-                Grad.off(() -> Scope.run(() -> target.copy_(HostTensors.toTensor(source))));
+                Grad.off(() -> Scope.run(() -> target.copy_(HostTensors.toTensor(source, Place.of(target)))));
             });
         }
     }

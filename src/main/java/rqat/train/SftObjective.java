@@ -19,6 +19,6 @@ public record SftObjective(LongFunction<List<TokenSequence>> batches, int microB
                 batches.apply(step),
                 step,
                 microBatch,
-                (batch, _, hidden, coefficient) -> head.crossEntropy(hidden, batch.targets(), coefficient));
+                (batch, _, hidden, coefficient) -> head.crossEntropy(hidden, batch.targets(student.place()), coefficient));
     }
 }

@@ -27,6 +27,7 @@ import rqat.quant.Grid;
 import rqat.quant.LiveTransforms;
 import rqat.quant.QuantisedModel;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -133,9 +134,10 @@ public final class Student implements AutoCloseable {
         }
         if (size == 0) throw Failure.usage("every parameter is frozen; nothing to train");
         long total = size;
-        gradient = own(() -> Tensors.zeros(ScalarType.Float, total));
-        flips = own(() -> Tensors.zeros(ScalarType.Long, 2));
-        passed = own(() -> Tensors.zeros(ScalarType.Double, 1));
+        Place place = place();
+        gradient = own(() -> Tensors.zeros(place.as(ScalarType.Float), total));
+        flips = own(() -> Tensors.zeros(place.as(ScalarType.Long), 2));
+        passed = own(() -> Tensors.zeros(place.as(ScalarType.Double), 1));
         latents.forEach((name, latent) -> {
             if (isDerived(name)) addDerived(name, latent);
             else if (options.frozen().contains(name)) addFrozen(name, latent);
@@ -266,6 +268,11 @@ public final class Student implements AutoCloseable {
     /// The configuration of the model.
     public ModelConfig config() {
         return config;
+    }
+
+    /// Where it is trained: where its latents are.
+    public Place place() {
+        return Place.of(latents.firstEntry().getValue());
     }
 
     /// The weights that the forward pass reads, in the compute dtype and recording gradients; refreshed by [#project].

@@ -34,8 +34,8 @@ final class TokenMean {
         for (MicroBatch batch : microBatches) {
             if (batch.lossTokens() == 0) continue;
             sum += Scope.get(() -> {
-                Tensor rows = batch.lossRows();
-                ForwardPass pass = student.forward(batch.ids());
+                Tensor rows = batch.lossRows(student.place());
+                ForwardPass pass = student.forward(batch.ids(student.place()));
                 ChunkedHead.Loss result = loss.of(batch, rows, pass.rows(rows), 1.0 / count);
                 pass.backward(rows, result.hidden());
                 return result.sum();

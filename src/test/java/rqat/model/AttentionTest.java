@@ -10,6 +10,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import rqat.run.RandomStream;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -62,6 +63,6 @@ final class AttentionTest {
     private static Tensor normal(RandomStream random, int heads, int tokens) {
         float[] values = new float[heads * tokens * WIDTH];
         for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
-        return Tensors.of(values, 1, heads, tokens, WIDTH);
+        return Cpu.of(values, 1, heads, tokens, WIDTH);
     }
 }

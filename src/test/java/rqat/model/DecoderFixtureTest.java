@@ -18,8 +18,9 @@ import org.junit.jupiter.api.TestFactory;
 import rqat.Fixtures;
 import rqat.io.HostTensor;
 import rqat.io.SafetensorsFile;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
-import rqat.tensor.HostTensors;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -28,7 +29,7 @@ class DecoderFixtureTest {
 
     private record Case(ModelConfig config, Decoder decoder, Map<String, HostTensor> golden) {
         Tensor golden(String name) {
-            return HostTensors.toTensor(golden.get(name));
+            return Cpu.of(golden.get(name));
         }
     }
 
@@ -37,7 +38,7 @@ class DecoderFixtureTest {
         return forEachModel(test -> {
             Tensor ids = test.golden("input_ids");
             Tensor hidden = test.decoder.embed(ids);
-            Rotation rotation = test.decoder.rotation(Tensors.range(0, ids.size(1)).unsqueeze(0));
+            Rotation rotation = test.decoder.rotation(Cpu.range(0, ids.size(1)).unsqueeze(0));
             Tensor expected = test.golden("hidden_states");
             for (int layer = 0; layer < test.config.layers(); layer++) {
                 assertClose(hidden.select(0, 0), expected.select(0, layer), 1e-4);
@@ -106,7 +107,7 @@ class DecoderFixtureTest {
         return Stream.of("qwen3", "qwen2", "llama").map(name -> DynamicTest.dynamicTest(name, () -> {
             Path directory = Fixtures.path("models/" + name);
             ModelConfig config = ModelConfig.load(directory);
-            SequencedMap<String, Tensor> weights = ModelLoader.load(directory, config, ScalarType.Float);
+            SequencedMap<String, Tensor> weights = ModelLoader.load(directory, config, Place.cpu(ScalarType.Float));
             try (SafetensorsFile golden = SafetensorsFile.open(directory.resolve("golden.safetensors"))) {
                 var test = new Case(config, new Decoder(config, new Weights(weights)), golden.tensors());
                 Grad.off(() -> Scope.run(() -> body.accept(test)));

@@ -20,6 +20,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import rqat.Failure;
 import rqat.io.HostTensor;
 import rqat.io.SafetensorsWriter;
+import rqat.tensor.Place;
 import rqat.tensor.Tensors;
 
 /// Bad `config.json` files and checkpoints: one message each, naming the file, what was found and what was expected.
@@ -76,7 +77,7 @@ class ModelFilesTest {
     void loadsWeightsInTheOrderOfTheForwardPass() throws IOException {
         ModelConfig config = config(CONFIG);
         SequencedMap<String, HostTensor> written = write(config, _ -> {});
-        SequencedMap<String, Tensor> weights = ModelLoader.load(directory, config, ScalarType.Float);
+        SequencedMap<String, Tensor> weights = ModelLoader.load(directory, config, Place.cpu(ScalarType.Float));
         assertThat(weights.keySet()).containsExactlyElementsOf(config.tensors().keySet());
         weights.forEach((name, tensor) -> {
             assertThat(Tensors.floats(tensor)).containsExactly(written.get(name).toFloats());
@@ -111,7 +112,7 @@ class ModelFilesTest {
                 () -> {
                     ModelConfig config = config(CONFIG);
                     write(config, damage);
-                    ModelLoader.load(directory, config, ScalarType.Float);
+                    ModelLoader.load(directory, config, Place.cpu(ScalarType.Float));
                 },
                 directory.toString(),
                 message);

@@ -21,6 +21,7 @@ import rqat.format.ActivationSpec;
 import rqat.format.Site;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -85,7 +86,7 @@ class ActivationSitesTest {
             try (var sites = new ActivationSites(config, ActivationFormat.NONE, tensors)) {
                 assertThat(sites.isEmpty()).isFalse();
                 Grad.off(() -> Scope.run(() -> {
-                    Tensor ids = Tensors.of(TinyModel.windows(config, 1, 5)[0], 1, 17);
+                    Tensor ids = Cpu.of(TinyModel.windows(config, 1, 5)[0], 1, 17);
                     var weights = model.weights(ScalarType.Float);
                     Tensor plain = new Decoder(config, weights).hidden(ids);
                     Tensor transformed = new Decoder(config, weights, sites).hidden(ids);

@@ -26,6 +26,7 @@ import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -122,7 +123,7 @@ class AwqFixtureTest {
 
     private static Tensor scaleOf(Linear linear, String name, Map<String, Tensor> expected) {
         Tensor scale = expected.get(name + ".scale." + shortName(inputOf(linear).readers().getFirst(), 0));
-        return scale == null ? Tensors.full(ScalarType.Float, 1, 1) : scale;
+        return scale == null ? Cpu.full(ScalarType.Float, 1, 1) : scale;
     }
 
     private static Site inputOf(Linear linear) {
@@ -181,7 +182,7 @@ class AwqFixtureTest {
 
     private static Tensor block(ModelConfig config, Weights weights, int layer, Tensor state) {
         Decoder decoder = new Decoder(config, weights);
-        return decoder.block(layer, state, decoder.rotation(Tensors.range(0, state.size(1)).unsqueeze(0)), Attention.CAUSAL);
+        return decoder.block(layer, state, decoder.rotation(Cpu.range(0, state.size(1)).unsqueeze(0)), Attention.CAUSAL);
     }
 
     private static double relative(Tensor error, Tensor size) {

@@ -18,6 +18,7 @@ import rqat.format.ScaleMode;
 import rqat.format.ScaleType;
 import rqat.format.Site;
 import rqat.run.RandomStream;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -30,7 +31,7 @@ class AwqSearchTest {
     private static Tensor gaussian(RandomStream random, long rows, long columns) {
         float[] values = new float[(int) (rows * columns)];
         for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
-        return Tensors.of(values, rows, columns);
+        return Cpu.of(values, rows, columns);
     }
 
     /// Every candidate of every group by the definition: the squared difference of its part of the output, token by token.
@@ -60,7 +61,7 @@ class AwqSearchTest {
     @Test
     void scalesFollowTheMagnitudesAndTheFirstSmallestLossWins() {
         Scope.run(() -> {
-            Tensor magnitudes = Tensors.of(new float[] {1, 4, 16}, 3);
+            Tensor magnitudes = Cpu.of(new float[] {1, 4, 16}, 3);
             List<double[]> seen = new ArrayList<>();
             AwqSearch.Scaling scaling = AwqSearch.scaling(magnitudes, scale -> {
                 seen.add(Tensors.doubles(scale));
@@ -78,7 +79,7 @@ class AwqSearchTest {
     void aModelKeepsItsOutputsBetterThanByRoundingToNearest() {
         try (QuantisedModel model = TinyModel.fullPrecision(TinyModel.source(directory), 1)) {
             // Some channels of the residual stream are loud, as in real models.
-            Scope.run(() -> model.latents().get("model.embed_tokens.weight").narrow(1, 3, 2).mul_(Tensors.full(ScalarType.Float, 20, 1)));
+            Scope.run(() -> model.latents().get("model.embed_tokens.weight").narrow(1, 3, 2).mul_(Cpu.full(ScalarType.Float, 20, 1)));
             Method awq = new Method.Awq(new GridSpec(3, 16, false, ScaleType.FLOAT32));
             Method nearest = new Method.RoundToNearest(awq.grid(), ClipSearch.TIGHT);
             assertThat(error(model, awq)).isLessThan(0.7 * error(model, nearest));

@@ -19,6 +19,7 @@ import rqat.format.ScaleType;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -76,7 +77,7 @@ class EquivalenceFixtureTest {
 
     private static void assertSameLogits(QuantisedModel model, Decoder other) {
         for (int[] window : TinyModel.windows(model.config(), 3, 17)) {
-            Tensor ids = Tensors.of(window, 1, window.length);
+            Tensor ids = Cpu.of(window, 1, window.length);
             Decoder decoder = new Decoder(model.config(), new Weights(model.latents()));
             Tensor expected = decoder.logits(decoder.hidden(ids)), actual = other.logits(other.hidden(ids));
             assertThat(Tensors.item(actual.sub(expected).abs().max())).isLessThan(1e-3);

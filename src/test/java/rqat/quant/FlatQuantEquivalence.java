@@ -13,7 +13,9 @@ import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Sites;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -25,7 +27,7 @@ final class FlatQuantEquivalence {
     static void check(QuantisedModel full, int shards) {
         ModelConfig config = full.config();
         var flat = new FlatQuant(config, FlatQuantTest.method(shards, 1));
-        SequencedMap<String, Tensor> parameters = flat.initial();
+        SequencedMap<String, Tensor> parameters = flat.initial(Place.cpu(ScalarType.Float));
         Grad.off(() -> Scope.run(() -> {
             long seed = 1;
             for (var parameter : parameters.entrySet()) {
@@ -35,7 +37,7 @@ final class FlatQuantEquivalence {
                 else if (parameter.getKey().endsWith(".scale")) value.copy_(noise.mul(new Scalar(0.5)).exp());
                 else value.add_(noise.mul(new Scalar(0.05))); // no longer orthogonal
             }
-            Tensor ids = Tensors.of(TinyModel.windows(config, 2, 8)[1], 1, 24);
+            Tensor ids = Cpu.of(TinyModel.windows(config, 2, 8)[1], 1, 24);
             Weights original = new Weights(new LinkedHashMap<>(full.latents()));
             Tensor expected = logits(new Decoder(config, original), ids);
 

@@ -25,6 +25,7 @@ import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -105,7 +106,7 @@ class FlatQuantFixtureTest {
         var decoder = sites == null
                 ? new Decoder(config, new Weights(new LinkedHashMap<>(weights)))
                 : new Decoder(config, new Weights(new LinkedHashMap<>(weights)), sites);
-        return decoder.block(0, x, decoder.rotation(Tensors.range(0, x.size(1)).unsqueeze(0)), Attention.CAUSAL);
+        return decoder.block(0, x, decoder.rotation(Cpu.range(0, x.size(1)).unsqueeze(0)), Attention.CAUSAL);
     }
 
     @TestFactory
@@ -227,7 +228,7 @@ class FlatQuantFixtureTest {
                 FlatQuantCalibration block = block(model, 1);
                 Map<String, Tensor> parameters = ours(fixture, "calib.init.");
                 block.flat().shapes().forEach((name, shape) -> {
-                    if (FlatQuant.isClip(name)) parameters.put(name, Tensors.full(ScalarType.Float, 4, shape));
+                    if (FlatQuant.isClip(name)) parameters.put(name, Cpu.full(ScalarType.Float, 4, shape));
                 });
                 parameters.keySet().removeIf(name -> !name.startsWith("model.layers.0."));
                 Tensor ids = fixture.get("calib.input_ids");

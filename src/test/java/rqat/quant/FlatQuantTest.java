@@ -23,9 +23,10 @@ import rqat.format.ActivationSpec;
 import rqat.format.GridSpec;
 import rqat.format.ScaleType;
 import rqat.model.Decoder;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
-import rqat.tensor.Tensors;
 
 class FlatQuantTest {
     @TempDir
@@ -47,7 +48,7 @@ class FlatQuantTest {
     void initialMatricesAreOrthogonalAndRepeatable() {
         try (QuantisedModel full = TinyModel.fullPrecision(TinyModel.source(directory), 3)) {
             var flat = new FlatQuant(full.config(), method(2, 1));
-            Map<String, Tensor> parameters = flat.initial(), again = flat.initial();
+            Map<String, Tensor> parameters = flat.initial(Place.cpu(ScalarType.Float)), again = flat.initial(Place.cpu(ScalarType.Float));
             parameters.forEach((name, tensor) -> {
                 assertThat(tensor.equal(again.get(name))).isTrue();
                 if (FlatQuant.isClip(name) || name.endsWith(".scale")) return;
@@ -76,7 +77,7 @@ class FlatQuantTest {
     void calibrationLowersTheErrorOfEveryBlock() {
         try (QuantisedModel full = TinyModel.fullPrecision(TinyModel.source(directory), 3)) {
             var flat = new FlatQuant(full.config(), method(1, 12));
-            Map<String, Tensor> parameters = flat.initial();
+            Map<String, Tensor> parameters = flat.initial(Place.cpu(ScalarType.Float));
             int[][] windows = TinyModel.windows(full.config(), 12, 4);
             var calibration = new FlatQuantCalibration(flat, full.latents());
             var batches = IntStream.range(0, 3)
@@ -111,7 +112,7 @@ class FlatQuantTest {
                     });
                 }
                 Scope.run(() -> {
-                    Tensor ids = Tensors.of(TinyModel.windows(full.config(), 1, 8)[0], 1, 17);
+                    Tensor ids = Cpu.of(TinyModel.windows(full.config(), 1, 8)[0], 1, 17);
                     var weights = model.weights(ScalarType.Double);
                     Tensor before = Grad.off(() -> new Decoder(model.config(), weights, model.sites()).hidden(ids));
                     assertThat(Grad.off(() -> served.decoder().hidden(ids)).equal(before)).isTrue();

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import rqat.format.GridSpec;
 import rqat.format.ScaleType;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.JsonNode;
@@ -30,7 +31,7 @@ class GptqFixtureTest {
     }
 
     private static Tensor hessian(Tensor calibration, long sequences) {
-        try (Hessian hessian = new Hessian(calibration.size(1))) {
+        try (Hessian hessian = new Hessian(Place.cpu(ScalarType.Float), calibration.size(1))) {
             hessian.add(calibration.view(sequences, -1, calibration.size(1)));
             return hessian.mean();
         }

@@ -17,13 +17,15 @@ import rqat.Property;
 import rqat.format.GridSpec;
 import rqat.format.ScaleType;
 import rqat.run.RandomStream;
+import rqat.tensor.Cpu;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
 class GptqSolverTest {
 
     private static Tensor identity(long size) {
-        return torch.eye(size, Tensors.options(ScalarType.Double));
+        return torch.eye(size, Cpu.options(ScalarType.Double));
     }
 
     /// Hessian of correlated inputs, some channels much larger than others.
@@ -35,8 +37,8 @@ class GptqSolverTest {
             double shared = random.nextGaussian();
             for (int j = 0; j < columns; j++) inputs[t * columns + j] = (float) (size[j] * (shared + random.nextGaussian()));
         }
-        try (Hessian hessian = new Hessian(columns)) {
-            hessian.add(Tensors.of(inputs, 1, tokens, columns));
+        try (Hessian hessian = new Hessian(Place.cpu(ScalarType.Float), columns)) {
+            hessian.add(Cpu.of(inputs, 1, tokens, columns));
             return hessian.mean();
         }
     }
@@ -104,7 +106,7 @@ class GptqSolverTest {
             GridSpec spec = options.grid();
             return Grid.fit(
                     new GridSpec(spec.bits(), 0, spec.symmetric(), spec.scaleType()),
-                    Tensors.of(values, w.length, size),
+                    Cpu.of(values, w.length, size),
                     options.clipSearch());
         }
 
@@ -269,7 +271,7 @@ class GptqSolverTest {
             RandomStream random = new RandomStream(5);
             Tensor weight = GridTest.gaussian(random, 0.02, 4, 24);
             // All ones, so rank 1, minus a little: all other eigenvalues are negative.
-            Tensor singular = torch.ones(new long[] {24, 24}, Tensors.options(ScalarType.Double)).sub(identity(24).mul(new Scalar(2e-3)));
+            Tensor singular = torch.ones(new long[] {24, 24}, Cpu.options(ScalarType.Double)).sub(identity(24).mul(new Scalar(2e-3)));
             Method.Gptq none = new Method.Gptq(spec(4, 0, true), ClipSearch.NONE, false, true, 0);
             var solution = GptqSolver.solve("w", weight, singular, none);
             // Two tries fail; the third starts again from the clean matrix.

@@ -20,6 +20,7 @@ import rqat.format.GridSpec;
 import rqat.format.MaskRule;
 import rqat.format.ScaleType;
 import rqat.run.RandomStream;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -28,7 +29,7 @@ class GridTest {
     static Tensor gaussian(RandomStream random, double size, long rows, long columns) {
         float[] values = new float[Math.toIntExact(rows * columns)];
         for (int i = 0; i < values.length; i++) values[i] = (float) (size * random.nextGaussian());
-        return Tensors.of(values, rows, columns);
+        return Cpu.of(values, rows, columns);
     }
 
     /// Any format that divides 24 columns.
@@ -106,7 +107,7 @@ class GridTest {
                 });
             }
             for (ScaleType type : ScaleType.values()) {
-                float[] tensors = Tensors.floats(Grid.roundScale(type, Tensors.of(scales, scales.length)));
+                float[] tensors = Tensors.floats(Grid.roundScale(type, Cpu.of(scales, scales.length)));
                 for (int i = 0; i < scales.length; i++) {
                     int plain = Float.floatToIntBits(type.round(scales[i])), tensor = Float.floatToIntBits(tensors[i]);
                     if (plain != tensor) fail("%s: %x becomes %x and %x".formatted(type, Float.floatToIntBits(scales[i]), plain, tensor));
@@ -182,16 +183,16 @@ class GridTest {
             high = Math.max(high, value);
         }
         if (spec.symmetric()) {
-            Tensor scale = Tensors.of(new float[] {Math.max(Math.max(-low, high), 1e-5f) * factor / spec.maximum()}, 1, 1);
-            return new Grid(spec, Grid.roundScale(spec.scaleType(), scale), Tensors.zeros(ScalarType.Float, 1, 1));
+            Tensor scale = Cpu.of(new float[] {Math.max(Math.max(-low, high), 1e-5f) * factor / spec.maximum()}, 1, 1);
+            return new Grid(spec, Grid.roundScale(spec.scaleType(), scale), Cpu.zeros(ScalarType.Float, 1, 1));
         }
         if (low == high) {
             low = -1;
             high = 1;
         }
-        Tensor scale = Grid.roundScale(spec.scaleType(), Tensors.of(new float[] {(high * factor - low * factor) / spec.maximum()}, 1, 1));
+        Tensor scale = Grid.roundScale(spec.scaleType(), Cpu.of(new float[] {(high * factor - low * factor) / spec.maximum()}, 1, 1));
         float zero = (float) -Math.rint(low * factor / Tensors.floats(scale)[0]);
-        return new Grid(spec, scale, Tensors.of(new float[] {Math.min(Math.max(zero, 0), spec.maximum())}, 1, 1));
+        return new Grid(spec, scale, Cpu.of(new float[] {Math.min(Math.max(zero, 0), spec.maximum())}, 1, 1));
     }
 
     @Test
@@ -199,12 +200,12 @@ class GridTest {
         Scope.run(() -> {
             for (int bits = 2; bits <= 8; bits++) {
                 GridSpec asymmetric = new GridSpec(bits, 4, false, ScaleType.FLOAT32);
-                Tensor zeros = Tensors.zeros(ScalarType.Float, 1, 4);
+                Tensor zeros = Cpu.zeros(ScalarType.Float, 1, 4);
                 Grid ofZeros = Grid.fit(asymmetric, zeros, ClipSearch.NONE);
                 assertThat(Tensors.floats(ofZeros.scale())).containsExactly(2f / asymmetric.maximum());
                 assertThat(ofZeros.fakeQuantise(zeros).equal(zeros)).isTrue();
                 for (double constant : new double[] {0.0125, -0.03125}) {
-                    Tensor same = Tensors.full(ScalarType.Float, constant, 1, 4);
+                    Tensor same = Cpu.full(ScalarType.Float, constant, 1, 4);
                     for (ClipSearch search : List.of(ClipSearch.NONE, ClipSearch.MSE)) {
                         Tensor served = Grid.fit(asymmetric, same, search).fakeQuantise(same);
                         assertThat(QuantFixtures.relativeDifference(same, served)).isLessThan(1e-6);
@@ -219,7 +220,7 @@ class GridTest {
         Scope.run(() -> {
             GridSpec asymmetric = new GridSpec(2, 0, false, ScaleType.FLOAT32);
             // Two one-sided rows and one with zero inside, where tight is the full range.
-            Tensor weight = Tensors.of(new float[] {2, 3, 4, 5, -5, -4, -3, -2, -1, 0, 1, 2}, 3, 4);
+            Tensor weight = Cpu.of(new float[] {2, 3, 4, 5, -5, -4, -3, -2, -1, 0, 1, 2}, 3, 4);
             Grid tight = Grid.fit(asymmetric, weight, ClipSearch.TIGHT);
             assertThat(Tensors.floats(tight.scale())).containsExactly(1, 1, 1);
             assertThat(Tensors.floats(tight.zero())).containsExactly(0, 3, 1);
@@ -233,7 +234,7 @@ class GridTest {
     void symmetricThreeBitsHoldMinusThreeToThree() {
         Scope.run(() -> {
             GridSpec spec = new GridSpec(3, 0, true, ScaleType.FLOAT32);
-            Tensor weight = Tensors.of(new float[] {-3, -2, -1, 0, 1, 2, 3}, 1, 7).mul(new Scalar(0.25));
+            Tensor weight = Cpu.of(new float[] {-3, -2, -1, 0, 1, 2, 3}, 1, 7).mul(new Scalar(0.25));
             Grid grid = Grid.fit(spec, weight, ClipSearch.NONE);
             assertThat(grid.fakeQuantise(weight).equal(weight)).isTrue();
             assertThat(Tensors.longs(grid.codes(weight))).containsExactly(-3, -2, -1, 0, 1, 2, 3);
@@ -250,7 +251,7 @@ class GridTest {
             for (float extreme : extremes) {
                 for (boolean symmetric : new boolean[] {true, false}) {
                     for (ClipSearch search : ClipSearch.values()) {
-                        Tensor weight = Tensors.of(new float[] {extreme, -extreme, 0, extreme / 2}, 1, 4);
+                        Tensor weight = Cpu.of(new float[] {extreme, -extreme, 0, extreme / 2}, 1, 4);
                         Grid grid = Grid.fit(new GridSpec(8, 0, symmetric, scaleType), weight, search);
                         assertThat(Tensors.item(grid.scale())).isPositive().isFinite();
                         for (float served : Tensors.floats(grid.fakeQuantise(weight))) assertThat(served).isFinite();
@@ -265,10 +266,10 @@ class GridTest {
         Scope.run(() -> {
             Grid grid = new Grid(
                     new GridSpec(2, 0, false, ScaleType.FLOAT32),
-                    Tensors.of(new float[] {0.5f}, 1, 1),
-                    Tensors.of(new float[] {1}, 1, 1));
+                    Cpu.of(new float[] {0.5f}, 1, 1),
+                    Cpu.of(new float[] {1}, 1, 1));
             // The grid ends at codes 0 and 3: at -0.5 and 1.0.
-            Tensor weight = Tensors.of(new float[] {-0.8f, -0.7f, -0.5f, 0, 1, 1.2f, 1.3f}, 1, 7);
+            Tensor weight = Cpu.of(new float[] {-0.8f, -0.7f, -0.5f, 0, 1, 1.2f, 1.3f}, 1, 7);
             assertThat(Tensors.longs(grid.mask(weight, MaskRule.HALF_STEP))).containsExactly(0, 1, 1, 1, 1, 1, 0);
             assertThat(Tensors.longs(grid.mask(weight, MaskRule.STRICT))).containsExactly(0, 0, 1, 1, 1, 0, 0);
         });
@@ -296,13 +297,13 @@ class GridTest {
     void badInputIsNamed() {
         Scope.run(() -> {
             GridSpec spec = new GridSpec(3, 128, true, ScaleType.FLOAT32);
-            assertThatThrownBy(() -> Grid.check(spec, "model.layers.0.mlp.up_proj.weight", Tensors.zeros(ScalarType.Float, 2, 192)))
+            assertThatThrownBy(() -> Grid.check(spec, "model.layers.0.mlp.up_proj.weight", Cpu.zeros(ScalarType.Float, 2, 192)))
                     .isInstanceOf(Failure.class)
                     .hasMessageContainingAll("model.layers.0.mlp.up_proj.weight", "192", "128")
                     .extracting(e -> ((Failure) e).kind())
                     .isEqualTo(Failure.Kind.USAGE);
             for (double bad : new double[] {Double.NaN, Double.NEGATIVE_INFINITY}) {
-                Tensor weight = Tensors.zeros(ScalarType.Float, 2, 128);
+                Tensor weight = Cpu.zeros(ScalarType.Float, 2, 128);
                 weight.narrow(0, 1, 1).narrow(1, 5, 1).fill_(new Scalar(bad));
                 assertThatThrownBy(() -> Grid.check(spec, "lm", weight))
                         .isInstanceOf(Failure.class)

@@ -11,6 +11,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import rqat.tensor.Cpu;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -20,7 +22,7 @@ class HadamardFixtureTest {
 
     @TestFactory
     Stream<DynamicTest> everyTable() {
-        return forEach(name -> name.matches("H\\d+"), (name, tensors) -> assertThat(Hadamard.matrix(Integer.parseInt(name.substring(1)))
+        return forEach(name -> name.matches("H\\d+"), (name, tensors) -> assertThat(Hadamard.matrix(Place.cpu(ScalarType.Double), Integer.parseInt(name.substring(1)))
                         .to(ScalarType.Char)
                         .equal(tensors.get(name)))
                 .isTrue());
@@ -30,7 +32,7 @@ class HadamardFixtureTest {
     Stream<DynamicTest> everyTransform() {
         return forEach(name -> name.matches("n\\d+\\.x"), (name, tensors) -> {
             int order = Integer.parseInt(name.substring(1, name.indexOf('.')));
-            assertClose(Hadamard.transform(order).apply(wide(tensors.get(name))), tensors.get("n" + order + ".y"));
+            assertClose(Hadamard.transform(Place.cpu(ScalarType.Double), order).apply(wide(tensors.get(name))), tensors.get("n" + order + ".y"));
         });
     }
 
@@ -40,8 +42,8 @@ class HadamardFixtureTest {
             Map<String, Tensor> tensors = QuantFixtures.tensors("hadamard.safetensors");
             Tensor weight = wide(tensors.get("fold.w"));
             int columns = (int) weight.size(1);
-            assertClose(Hadamard.transform(columns).apply(weight), tensors.get("fold.input_full.w"));
-            KroneckerTransform small = Hadamard.transform(16);
+            assertClose(Hadamard.transform(Place.cpu(ScalarType.Double), columns).apply(weight), tensors.get("fold.input_full.w"));
+            KroneckerTransform small = Hadamard.transform(Place.cpu(ScalarType.Double), 16);
             assertClose(small.apply(weight.view(weight.size(0), -1, 16)).view(-1, columns), tensors.get("fold.input_per16.w"));
             Tensor rows = small.apply(weight.t().contiguous().view(columns, -1, 16)).view(columns, -1).t();
             assertClose(rows, tensors.get("fold.output_per16.w"));
@@ -55,7 +57,7 @@ class HadamardFixtureTest {
             Map<String, Tensor> tensors = QuantFixtures.tensors("hadamard.safetensors");
             Tensor signs = wide(tensors.get("R1.signs"));
             int width = (int) signs.numel();
-            Tensor rows = QuaRot.residual(torch.eye(width, Tensors.options(ScalarType.Double)), signs, Hadamard.transform(width));
+            Tensor rows = QuaRot.residual(torch.eye(width, Cpu.options(ScalarType.Double)), signs, Hadamard.transform(Place.cpu(ScalarType.Double), width));
             assertClose(rows.narrow(0, 0, 8), tensors.get("R1.Q.rows0_7"));
         });
     }

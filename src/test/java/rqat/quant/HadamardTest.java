@@ -10,8 +10,9 @@ import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import rqat.Failure;
+import rqat.tensor.Cpu;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
-import rqat.tensor.Tensors;
 
 class HadamardTest {
     @Test
@@ -21,9 +22,9 @@ class HadamardTest {
         assertThat(orders).contains(1, 2, 12, 16, 20, 28, 32, 36, 40, 44, 52, 60, 76, 80, 104, 108, 140, 152, 280, 312);
         for (int order : orders) {
             Scope.run(() -> {
-                Tensor matrix = Hadamard.matrix(order);
+                Tensor matrix = Hadamard.matrix(Place.cpu(ScalarType.Double), order);
                 assertThat(matrix.abs().eq(new Scalar(1.0)).all().item_bool()).isTrue();
-                Tensor identity = torch.eye(order, Tensors.options(ScalarType.Double)).mul(new Scalar((double) order));
+                Tensor identity = torch.eye(order, Cpu.options(ScalarType.Double)).mul(new Scalar((double) order));
                 assertThat(matrix.matmul(matrix.t()).equal(identity)).as("order %d", order).isTrue();
             });
         }
@@ -40,7 +41,7 @@ class HadamardTest {
     void ordersWithoutAConstructionAreNamed() {
         for (int order : new int[] {0, -4, 3, 6, 10, 92, 100, 156}) {
             assertThat(Hadamard.exists(order)).as("order %d", order).isFalse();
-            assertThatThrownBy(() -> Hadamard.matrix(order)).isInstanceOf(Failure.class).hasMessageContaining("order " + order);
+            assertThatThrownBy(() -> Hadamard.matrix(Place.cpu(ScalarType.Double), order)).isInstanceOf(Failure.class).hasMessageContaining("order " + order);
         }
     }
 }

@@ -36,8 +36,9 @@ import rqat.io.SafetensorsWriter;
 import rqat.model.Linear;
 import rqat.model.ModelLoader;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.HostCopies;
-import rqat.tensor.HostTensors;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.json.JsonMapper;
@@ -123,7 +124,7 @@ class ModelDirectoryTest {
             }
             // What any engine loads is what the forward pass uses.
             Weights weights = model.weights(compute);
-            var stored = ModelLoader.load(saved, model.config(), compute);
+            var stored = ModelLoader.load(saved, model.config(), Place.cpu(compute));
             weights.all().forEach((name, weight) -> assertThat(stored.get(name).equal(weight)).as(name).isTrue());
             weights.all().values().forEach(Tensor::close);
             stored.values().forEach(Tensor::close);
@@ -228,7 +229,7 @@ class ModelDirectoryTest {
 
     /// A copy with every value changed.
     private static HostTensor changed(HostTensor tensor, java.util.function.UnaryOperator<Tensor> change) {
-        return Scope.get(() -> HostCopies.of(change.apply(HostTensors.toTensor(tensor))));
+        return Scope.get(() -> HostCopies.of(change.apply(Cpu.of(tensor))));
     }
 
     @Test

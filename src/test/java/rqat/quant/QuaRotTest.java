@@ -27,6 +27,7 @@ import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -59,7 +60,7 @@ class QuaRotTest {
                 Decoder before = new Decoder(model.config(), new Weights(model.latents()));
                 Decoder after = new Decoder(rotated.config(), new Weights(rotated.latents()), rotated.sites());
                 for (int[] window : TinyModel.windows(model.config(), 3, 5)) {
-                    Tensor ids = Tensors.of(window, 1, window.length);
+                    Tensor ids = Cpu.of(window, 1, window.length);
                     Tensor expected = before.logits(before.hidden(ids)), actual = after.logits(after.hidden(ids));
                     assertThat(Tensors.item(actual.sub(expected).abs().max())).isLessThan(1e-3);
                 }
@@ -141,7 +142,7 @@ class QuaRotTest {
         double[] sums = Grad.off(() -> Scope.get(() -> {
             double error = 0, size = 0;
             for (int[] window : TinyModel.windows(expected.config(), 8, 99)) {
-                Tensor ids = Tensors.of(window, 1, window.length);
+                Tensor ids = Cpu.of(window, 1, window.length);
                 Decoder reference = new Decoder(expected.config(), exact), found = new Decoder(actual.config(), served, sites);
                 Tensor logits = reference.logits(reference.hidden(ids));
                 error += Tensors.item(found.logits(found.hidden(ids)).sub(logits).square().sum());

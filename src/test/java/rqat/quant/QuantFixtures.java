@@ -17,7 +17,7 @@ import rqat.Fixtures;
 import rqat.format.GridSpec;
 import rqat.format.ScaleType;
 import rqat.io.SafetensorsFile;
-import rqat.tensor.HostTensors;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.JsonNode;
@@ -45,7 +45,7 @@ final class QuantFixtures {
     static Map<String, Tensor> tensors(String name) {
         Map<String, Tensor> result = new LinkedHashMap<>();
         try (SafetensorsFile file = SafetensorsFile.open(folder().resolve(name))) {
-            file.tensors().forEach((key, tensor) -> result.put(key, HostTensors.toTensor(tensor)));
+            file.tensors().forEach((key, tensor) -> result.put(key, Cpu.of(tensor)));
         }
         return result;
     }

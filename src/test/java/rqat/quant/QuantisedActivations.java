@@ -14,8 +14,8 @@ import rqat.format.Site;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
 import rqat.run.RandomStream;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
-import rqat.tensor.Tensors;
 
 /// Models with 4-bit weights, activations, keys and values and random transforms everywhere, which need not be good ones.
 final class QuantisedActivations {
@@ -27,7 +27,7 @@ final class QuantisedActivations {
         for (long length : shape) size *= (int) length;
         float[] values = new float[size];
         for (int i = 0; i < size; i++) values[i] = (float) random.nextGaussian();
-        return Tensors.of(values, shape);
+        return Cpu.of(values, shape);
     }
 
     /// A copy of `full` in W4A4KV4.

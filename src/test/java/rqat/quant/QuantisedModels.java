@@ -4,6 +4,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.model.Decoder;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -19,7 +20,7 @@ final class QuantisedModels {
             double error = 0, size = 0;
             for (int[] window : windows) {
                 double[] sums = Grad.off(() -> Scope.get(() -> {
-                    Tensor ids = Tensors.of(window, 1, window.length);
+                    Tensor ids = Cpu.of(window, 1, window.length);
                     Tensor reference = new Decoder(expected.config(), exact).hidden(ids);
                     Tensor found = new Decoder(actual.config(), served).hidden(ids);
                     return new double[] {Tensors.item(found.sub(reference).square().sum()), Tensors.item(reference.square().sum())};

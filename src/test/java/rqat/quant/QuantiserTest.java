@@ -24,7 +24,9 @@ import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.Sites;
 import rqat.model.Weights;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -60,7 +62,7 @@ class QuantiserTest {
             double error = 0, size = 0;
             for (int[] window : windows) {
                 double[] sums = Grad.off(() -> Scope.get(() -> {
-                    Tensor ids = Tensors.of(window, 1, window.length);
+                    Tensor ids = Cpu.of(window, 1, window.length);
                     Tensor expected = new Decoder(model.config(), exact).hidden(ids);
                     Tensor actual = new Decoder(model.config(), served).hidden(ids);
                     return new double[] {Tensors.item(actual.sub(expected).square().sum()), Tensors.item(expected.square().sum())};
@@ -157,7 +159,7 @@ class QuantiserTest {
 
     /// One window at a time, through the whole decoder.
     private Tensor hessianOf(Weights weights, int block, Linear linear) {
-        try (Hessian hessian = new Hessian(model.config().inputs(linear))) {
+        try (Hessian hessian = new Hessian(Place.cpu(ScalarType.Float), model.config().inputs(linear))) {
             Sites sites = new Sites() {
                 private Tensor look(int layer, Tensor x, Linear... maps) {
                     if (layer == block && Arrays.asList(maps).contains(linear)) hessian.add(x);
@@ -186,7 +188,7 @@ class QuantiserTest {
             };
             for (int[] window : windows()) {
                 Grad.off(() -> Scope.run(
-                        () -> new Decoder(model.config(), weights, sites).hidden(Tensors.of(window, 1, window.length))));
+                        () -> new Decoder(model.config(), weights, sites).hidden(Cpu.of(window, 1, window.length))));
             }
             return hessian.mean();
         }

@@ -14,8 +14,8 @@ import rqat.format.ScaleType;
 import rqat.model.ModelConfig;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
-import rqat.tensor.Tensors;
 
 /// A random model with two blocks.
 final class TinyModel {
@@ -49,7 +49,7 @@ final class TinyModel {
             for (int i = 0; i < values.length; i++) {
                 values[i] = (float) (shape.length == 1 ? 1 + 0.2 * random.nextGaussian() : 0.15 * random.nextGaussian());
             }
-            return Tensors.of(values, shape);
+            return Cpu.of(values, shape);
         })));
         return new QuantisedModel(config, latents, new LinkedHashMap<>(), null, ScaleMode.STATIC, MaskRule.HALF_STEP);
     }

@@ -57,6 +57,7 @@ import rqat.rl.OnPolicyObjective.Truncation;
 import rqat.rl.OnPolicyObjective.Watcher;
 import rqat.run.Metrics;
 import rqat.run.Progress;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.HostCopies;
 import rqat.tensor.Scope;
@@ -245,7 +246,7 @@ class OnPolicyObjectiveTest {
             int[] ids = ids(rollout);
             int first = rollout.problem().prompt().length - 1;
             sum += Scope.get(() -> Grad.off(() -> {
-                Tensor logits = fixture.student.decoder().logits(fixture.student.decoder().hidden(Tensors.of(ids, 1, ids.length)));
+                Tensor logits = fixture.student.decoder().logits(fixture.student.decoder().hidden(Cpu.of(ids, 1, ids.length)));
                 Tensor log = logits.select(0, 0).narrow(0, first, rollout.length()).div(new Scalar(0.8)).log_softmax(-1);
                 return -Tensors.item(log.exp().mul(log).sum());
             }));
@@ -661,7 +662,7 @@ class OnPolicyObjectiveTest {
                     Tensor shift = current.sub(current.detach());
                     if (loss.preset() == Preset.GSPO) shift = shift.mean().expand(rollout.length());
                     Tensor weight = Tensors.clamp(
-                            current.detach().sub(Tensors.of(rollout.completion().logProbabilities(), rollout.length())).exp(), 0, 2);
+                            current.detach().sub(Cpu.of(rollout.completion().logProbabilities(), rollout.length())).exp(), 0, 2);
                     Tensor terms = shift.exp().mul(weight).mul(new Scalar(-advantage));
                     if (reference != null) {
                         Tensor d = Grad.off(() -> logProbabilities(reference, rollout)).sub(current);
@@ -675,14 +676,14 @@ class OnPolicyObjectiveTest {
         }
 
         private Tensor logProbabilities(Decoder decoder, Rollout rollout) {
-            return distribution(decoder, rollout).gather(1, Tensors.of(rollout.completion().tokens(), rollout.length(), 1)).squeeze(1);
+            return distribution(decoder, rollout).gather(1, Cpu.of(rollout.completion().tokens(), rollout.length(), 1)).squeeze(1);
         }
 
         /// `[tokens, vocabulary]`, log-probabilities at the sampling temperature.
         private Tensor distribution(Decoder decoder, Rollout rollout) {
             int[] ids = ids(rollout);
             int first = rollout.problem().prompt().length;
-            Tensor logits = decoder.logits(decoder.hidden(Tensors.of(ids, 1, ids.length))).select(0, 0);
+            Tensor logits = decoder.logits(decoder.hidden(Cpu.of(ids, 1, ids.length))).select(0, 0);
             return logits.narrow(0, first - 1, rollout.length())
                     .div(new Scalar(settings.sampling().temperature()))
                     .log_softmax(-1);

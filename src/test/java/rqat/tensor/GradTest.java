@@ -17,7 +17,7 @@ class GradTest {
     @Test
     void everyBlockEndsWhereItEnds() {
         Scope.run(() -> {
-            Tensor leaf = Tensors.full(ScalarType.Float, 3, 1).set_requires_grad(true);
+            Tensor leaf = Cpu.full(ScalarType.Float, 3, 1).set_requires_grad(true);
             long before = Pointer.totalCount();
             assertThat(Grad.off(() -> {
                         Scope.run(() -> {});

@@ -23,7 +23,7 @@ class ScopeTest {
     @Test
     void runFreesWhatItMade() {
         Scope.run(() -> {
-            Tensor x = Tensors.zeros(ScalarType.Float, 8);
+            Tensor x = Cpu.zeros(ScalarType.Float, 8);
             for (int i = 0; i < 50; i++) x = x.add(x);
         });
         assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
@@ -32,7 +32,7 @@ class ScopeTest {
     @Test
     void keepHandsOneTensorToTheScopeAround() {
         Scope.run(() -> {
-            Tensor kept = Scope.keep(() -> Tensors.of(new float[] {1, 2}, 2).add(Tensors.of(new float[] {3, 4}, 2)));
+            Tensor kept = Scope.keep(() -> Cpu.of(new float[] {1, 2}, 2).add(Cpu.of(new float[] {3, 4}, 2)));
             assertThat(Pointer.totalCount()).isEqualTo(before + 1);
             assertThat(Tensors.floats(kept)).containsExactly(4, 6);
         });
@@ -42,7 +42,7 @@ class ScopeTest {
     @Test
     void keepAllHandsOverSeveral() {
         Scope.run(() -> {
-            List<Tensor> kept = Scope.keepAll(() -> List.of(Tensors.of(new long[] {7}, 1), Tensors.of(new long[] {9}, 1)));
+            List<Tensor> kept = Scope.keepAll(() -> List.of(Cpu.of(new long[] {7}, 1), Cpu.of(new long[] {9}, 1)));
             assertThat(Tensors.longs(kept.getFirst())).containsExactly(7);
             assertThat(Tensors.longs(kept.getLast())).containsExactly(9);
         });
@@ -52,7 +52,7 @@ class ScopeTest {
     @Test
     void anOwnedTensorOutlivesEveryScopeUntilItIsClosed() {
         Tensor[] owned = new Tensor[1];
-        Scope.run(() -> owned[0] = Scope.own(() -> Tensors.of(new double[] {0.5}, 1)));
+        Scope.run(() -> owned[0] = Scope.own(() -> Cpu.of(new double[] {0.5}, 1)));
         assertThat(Tensors.doubles(owned[0])).containsExactly(0.5);
         owned[0].close();
         assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
@@ -61,7 +61,7 @@ class ScopeTest {
     @Test
     void aScopeEndsWhenItsBodyThrows() {
         assertThatThrownBy(() -> Scope.run(() -> {
-                    Tensors.zeros(ScalarType.Float, 4);
+                    Cpu.zeros(ScalarType.Float, 4);
                     throw new IllegalStateException("expected");
                 }))
                 .hasMessage("expected");
@@ -71,7 +71,7 @@ class ScopeTest {
     @Test
     void gradientModeEndsWithItsBlockWhateverHappensInside() {
         Scope.run(() -> {
-            Tensor leaf = Tensors.zeros(ScalarType.Float, 1).requires_grad_(true);
+            Tensor leaf = Cpu.zeros(ScalarType.Float, 1).requires_grad_(true);
             Grad.off(() -> Scope.run(() -> assertThat(leaf.add(leaf).requires_grad()).isFalse()));
             assertThat(leaf.add(leaf).requires_grad()).isTrue();
             assertThatThrownBy(() -> Grad.off(() -> {
@@ -87,13 +87,13 @@ class ScopeTest {
     @Test
     void copiesKeepValuesAndShape() {
         Scope.run(() -> {
-            Tensor x = Tensors.of(new float[] {1.5f, -2, Float.MAX_VALUE, Float.MIN_VALUE, 0, -0.0f}, 2, 3);
+            Tensor x = Cpu.of(new float[] {1.5f, -2, Float.MAX_VALUE, Float.MIN_VALUE, 0, -0.0f}, 2, 3);
             assertThat(Tensors.shape(x)).containsExactly(2, 3);
             assertThat(Tensors.floats(x)).containsExactly(1.5f, -2, Float.MAX_VALUE, Float.MIN_VALUE, 0, -0.0f);
             assertThat(Tensors.floats(x.t())).containsExactly(1.5f, Float.MIN_VALUE, -2, 0, Float.MAX_VALUE, -0.0f);
-            assertThat(Tensors.longs(Tensors.of(new boolean[] {true, false}, 2))).containsExactly(1, 0);
-            assertThat(HostTensors.toTensor(HostTensors.view(x)).equal(x)).isTrue();
+            assertThat(Tensors.longs(Cpu.of(new boolean[] {true, false}, 2))).containsExactly(1, 0);
+            assertThat(Cpu.of(HostTensors.view(x)).equal(x)).isTrue();
         });
-        assertThatThrownBy(() -> Scope.run(() -> Tensors.of(new float[3], 2, 2))).hasMessageContaining("12 bytes");
+        assertThatThrownBy(() -> Scope.run(() -> Cpu.of(new float[3], 2, 2))).hasMessageContaining("12 bytes");
     }
 }

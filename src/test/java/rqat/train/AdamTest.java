@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -20,15 +21,15 @@ class AdamTest {
             int rows = 4, columns = 3, size = rows * columns;
             double[] weight = random.doubles(size, -1, 1).toArray();
             double[] first = new double[size], second = new double[size];
-            var value = Tensors.of(weight, rows, columns).to(ScalarType.Float);
-            var gradient = Tensors.zeros(ScalarType.Float, rows, columns);
+            var value = Cpu.of(weight, rows, columns).to(ScalarType.Float);
+            var gradient = Cpu.zeros(ScalarType.Float, rows, columns);
             double peak = 0.01, decay = 0.1;
             var settings = new Adam.Settings(0.9, 0.95, 1e-8, decay);
             try (var adam = new Adam(settings, List.of(new Adam.Group(peak, List.of(new Parameter("w", value, gradient)))))) {
                 for (int t = 1; t <= 20; t++) {
                     double[] g = random.doubles(size, -1, 1).toArray();
                     double factor = 1.0 / t;
-                    gradient.copy_(Tensors.of(g, rows, columns));
+                    gradient.copy_(Cpu.of(g, rows, columns));
                     adam.step(factor);
                     for (int i = 0; i < size; i++) {
                         double rounded = (float) g[i];
@@ -49,8 +50,8 @@ class AdamTest {
     @Test
     void decayLeavesVectorsAloneAndGroupsHaveTheirOwnRate() {
         Scope.run(() -> {
-            var matrix = new Parameter("m", Tensors.full(ScalarType.Float, 2, 1, 2), Tensors.full(ScalarType.Float, 1, 1, 2));
-            var vector = new Parameter("v", Tensors.full(ScalarType.Float, 2, 2), Tensors.full(ScalarType.Float, 1, 2));
+            var matrix = new Parameter("m", Cpu.full(ScalarType.Float, 2, 1, 2), Cpu.full(ScalarType.Float, 1, 1, 2));
+            var vector = new Parameter("v", Cpu.full(ScalarType.Float, 2, 2), Cpu.full(ScalarType.Float, 1, 2));
             var groups = List.of(new Adam.Group(0.1, List.of(matrix)), new Adam.Group(0.01, List.of(vector)));
             try (var adam = new Adam(new Adam.Settings(0.9, 0.95, 1e-8, 0.5), groups)) {
                 adam.step(1);
@@ -64,7 +65,7 @@ class AdamTest {
     @Test
     void refusesAParameterInTwoGroups() {
         Scope.run(() -> {
-            var one = new Parameter("w", Tensors.zeros(ScalarType.Float, 2), Tensors.zeros(ScalarType.Float, 2));
+            var one = new Parameter("w", Cpu.zeros(ScalarType.Float, 2), Cpu.zeros(ScalarType.Float, 2));
             assertThatThrownBy(() -> new Adam(Adam.Settings.DEFAULT, List.of(new Adam.Group(1, List.of(one)), new Adam.Group(2, List.of(one)))))
                     .hasMessageContaining("w");
         });

@@ -11,6 +11,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -23,7 +24,7 @@ class ChunkedHeadTest {
     private static Tensor random(Random random, double size, long... shape) {
         long count = 1;
         for (long length : shape) count *= length;
-        return Tensors.of(random.doubles(count, -size, size).toArray(), shape);
+        return Cpu.of(random.doubles(count, -size, size).toArray(), shape);
     }
 
     private record Inputs(Tensor hidden, Tensor head, Tensor teacherHidden, Tensor teacherHead, Tensor targets, Tensor coefficients) {
@@ -34,7 +35,7 @@ class ChunkedHeadTest {
                     random(random, 2, VOCABULARY, WIDTH),
                     random(random, 2, ROWS, WIDTH + 3),
                     random(random, 2, VOCABULARY, WIDTH + 3),
-                    Tensors.of(random.ints(ROWS, 0, VOCABULARY).toArray(), ROWS),
+                    Cpu.of(random.ints(ROWS, 0, VOCABULARY).toArray(), ROWS),
                     random(random, 1, ROWS));
         }
     }
@@ -114,8 +115,8 @@ class ChunkedHeadTest {
     @Test
     void knownValuesOfOnePosition() {
         Scope.run(() -> {
-            Tensor student = Tensors.of(new double[] {1, 2, 0.5, -1}, 1, 4);
-            Tensor teacher = Tensors.of(new double[] {0.5, 1.5, 1, 0}, 1, 4);
+            Tensor student = Cpu.of(new double[] {1, 2, 0.5, -1}, 1, 4);
+            Tensor teacher = Cpu.of(new double[] {0.5, 1.5, 1, 0}, 1, 4);
             Tensor identity = torch.eye(4).to(ScalarType.Double);
             var head = new ChunkedHead(identity, null, 8);
             Function<Divergence, double[]> values = divergence -> new double[] {
@@ -172,7 +173,7 @@ class ChunkedHeadTest {
             Inputs inputs = Inputs.of(4);
             Tensor exact = torch.zeros_like(inputs.head);
             ChunkedHead.Loss expected = new ChunkedHead(inputs.head, exact, 3).crossEntropy(inputs.hidden, inputs.targets, 0.1);
-            Tensor gradient = Tensors.zeros(ScalarType.Float, VOCABULARY, WIDTH);
+            Tensor gradient = Cpu.zeros(ScalarType.Float, VOCABULARY, WIDTH);
             ChunkedHead.Loss narrow = new ChunkedHead(inputs.head.to(ScalarType.BFloat16), gradient, 3)
                     .crossEntropy(inputs.hidden.to(ScalarType.BFloat16), inputs.targets, 0.1);
             assertThat(narrow.sum()).isCloseTo(expected.sum(), within(0.02 * expected.sum()));

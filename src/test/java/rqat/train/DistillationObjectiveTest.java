@@ -16,6 +16,7 @@ import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -61,9 +62,9 @@ class DistillationObjectiveTest {
     }
 
     private Tensor logProbabilities(Decoder decoder, MicroBatch batch, double temperature) {
-        return decoder.logits(decoder.hidden(batch.ids()))
+        return decoder.logits(decoder.hidden(batch.ids(Place.cpu(ScalarType.Long))))
                 .view(-1, config.vocabularySize())
-                .index_select(0, batch.lossRows())
+                .index_select(0, batch.lossRows(Place.cpu(ScalarType.Long)))
                 .div(new org.bytedeco.pytorch.Scalar(temperature))
                 .log_softmax(-1);
     }

@@ -33,6 +33,7 @@ import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
 import rqat.run.RandomStream;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -76,7 +77,7 @@ class FlatQuantStudentFixtureTest {
     void beginsAsTheCompressedModelAndIsSavedAsItEnds(String family) {
         Path source = source(family), saved = directory.resolve(family);
         try (QuantisedModel model = quantised(source)) {
-            Tensor ids = Scope.own(() -> Tensors.of(ids(model.config(), 30, 9), 1, 30));
+            Tensor ids = Scope.own(() -> Cpu.of(ids(model.config(), 30, 9), 1, 30));
             Weights weights = model.weights(ScalarType.Float);
             Tensor compressed = Scope.own(() -> Grad.off(() -> new Decoder(model.config(), weights, model.sites()).hidden(ids)));
             try (Student student = student(model, false, Set.of())) {
@@ -135,12 +136,12 @@ class FlatQuantStudentFixtureTest {
         try (QuantisedModel model = quantised(source("qwen2"));
                 Student student = student(model, checkpoint, Set.of())) {
             ModelConfig config = model.config();
-            Tensor ids = Scope.own(() -> Tensors.of(ids(config, 24, 5), 2, 12));
+            Tensor ids = Scope.own(() -> Cpu.of(ids(config, 24, 5), 2, 12));
             Tensor upstream = Scope.own(() -> {
                 var random = new RandomStream(8);
                 float[] values = new float[24 * config.hiddenSize()];
                 for (int i = 0; i < values.length; i++) values[i] = (float) random.nextGaussian();
-                return Tensors.of(values, 2, 12, config.hiddenSize());
+                return Cpu.of(values, 2, 12, config.hiddenSize());
             });
             student.zeroGradients();
             for (int row = 0; row < 2; row++) {
@@ -192,7 +193,7 @@ class FlatQuantStudentFixtureTest {
                 assertThat(student.transforms()).isEmpty();
                 assertThat(student.clips()).isEmpty();
                 Scope.run(() -> {
-                    Tensor ids = Tensors.of(ids(model.config(), 12, 5), 1, 12);
+                    Tensor ids = Cpu.of(ids(model.config(), 12, 5), 1, 12);
                     student.zeroGradients();
                     ForwardPass pass = student.forward(ids);
                     pass.backward(org.bytedeco.pytorch.global.torch.ones_like(pass.hidden()));

@@ -16,7 +16,8 @@ import org.junit.jupiter.api.Test;
 import rqat.Fixtures;
 import rqat.data.TokenSequence;
 import rqat.io.SafetensorsFile;
-import rqat.tensor.HostTensors;
+import rqat.tensor.Cpu;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.JsonNode;
@@ -33,7 +34,7 @@ class LossFixtureTest {
 
     private static void withTensors(java.util.function.Consumer<java.util.function.Function<String, Tensor>> body) {
         try (var file = SafetensorsFile.open(Fixtures.path("losses/kd.safetensors"))) {
-            Scope.run(() -> body.accept(name -> HostTensors.toTensor(file.tensors().get(name))));
+            Scope.run(() -> body.accept(name -> Cpu.of(file.tensors().get(name))));
         }
     }
 
@@ -47,7 +48,7 @@ class LossFixtureTest {
                 index++;
             }
         }
-        return Tensors.of(rows.stream().mapToInt(Integer::intValue).toArray(), rows.size());
+        return Cpu.of(rows.stream().mapToInt(Integer::intValue).toArray(), rows.size());
     }
 
     private static Divergence divergence(String name, double beta) {
@@ -76,7 +77,7 @@ class LossFixtureTest {
             Tensor student = tensor.apply("student_logits").to(type);
             Tensor teacher = tensor.apply("teacher_logits").to(type);
             long vocabulary = student.size(2);
-            Tensor rows = name.endsWith("masked") ? rows(json.get("mask")) : Tensors.range(0, student.size(0) * student.size(1));
+            Tensor rows = name.endsWith("masked") ? rows(json.get("mask")) : Cpu.range(0, student.size(0) * student.size(1));
             assertThat(rows.size(0)).isEqualTo(test.get("positions_counted").asLong());
             Tensor identity = torch.eye(vocabulary).to(type);
             double expected = test.get("loss_mean_over_positions_times_T_squared").asDouble();
@@ -91,7 +92,7 @@ class LossFixtureTest {
                                 1.0 / rows.size(0));
                 double tolerance = type == ScalarType.Double ? 1e-9 : 1e-5 * expected;
                 assertThat(loss.sum() / rows.size(0)).isCloseTo(expected, within(tolerance));
-                Tensor gradient = Tensors.zeros(type, student.size(0) * student.size(1), vocabulary).index_copy_(0, rows, loss.hidden());
+                Tensor gradient = Cpu.zeros(type, student.size(0) * student.size(1), vocabulary).index_copy_(0, rows, loss.hidden());
                 assertClose(gradient, tensor.apply(name + ".grad").view(-1, vocabulary), 1e-6);
             }
         });
@@ -140,21 +141,21 @@ class LossFixtureTest {
         }
         var batch = new MicroBatch(sequences);
         withTensors(tensor -> {
-            assertThat(Tensors.longs(batch.lossRows())).isEqualTo(Tensors.longs(rows(shift.get("logit_positions_counted"))));
+            assertThat(Tensors.longs(batch.lossRows(Place.cpu(ScalarType.Long)))).isEqualTo(Tensors.longs(rows(shift.get("logit_positions_counted"))));
             Tensor student = tensor.apply("student_logits").to(ScalarType.Double);
             Tensor teacher = tensor.apply("teacher_logits").to(ScalarType.Double);
             long vocabulary = student.size(2);
-            Tensor hidden = student.view(-1, vocabulary).index_select(0, batch.lossRows());
+            Tensor hidden = student.view(-1, vocabulary).index_select(0, batch.lossRows(Place.cpu(ScalarType.Long)));
             Tensor identity = torch.eye(vocabulary).to(ScalarType.Double);
             var head = new ChunkedHead(identity, null, 4);
             double count = batch.lossTokens();
-            ChunkedHead.Loss loss = head.crossEntropy(hidden, batch.targets(), 1 / count);
+            ChunkedHead.Loss loss = head.crossEntropy(hidden, batch.targets(Place.cpu(ScalarType.Long)), 1 / count);
             assertThat(loss.sum() / count).isCloseTo(shift.get("sft_cross_entropy_mean").asDouble(), within(1e-5));
-            Tensor gradient = torch.zeros_like(student).view(-1, vocabulary).index_copy_(0, batch.lossRows(), loss.hidden());
+            Tensor gradient = torch.zeros_like(student).view(-1, vocabulary).index_copy_(0, batch.lossRows(Place.cpu(ScalarType.Long)), loss.hidden());
             assertClose(gradient, tensor.apply("shift.grad_sft").view(-1, vocabulary), 1e-6);
             ChunkedHead.Loss divergence = head.divergence(
                     hidden,
-                    teacher.view(-1, vocabulary).index_select(0, batch.lossRows()),
+                    teacher.view(-1, vocabulary).index_select(0, batch.lossRows(Place.cpu(ScalarType.Long))),
                     identity,
                     new Divergence.ForwardKl(),
                     1,

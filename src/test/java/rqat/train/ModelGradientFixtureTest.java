@@ -17,6 +17,7 @@ import rqat.data.TokenSequence;
 import rqat.io.SafetensorsFile;
 import rqat.model.ModelConfig;
 import rqat.model.ModelLoader;
+import rqat.tensor.Place;
 import rqat.tensor.Tensors;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -42,7 +43,7 @@ class ModelGradientFixtureTest {
             ids = file.tensors().get("input_ids").toInts();
         }
         ModelConfig config = ModelConfig.load(directory);
-        var latents = ModelLoader.load(directory, config, ScalarType.Float);
+        var latents = ModelLoader.load(directory, config, Place.cpu(ScalarType.Float));
         try (var student = new Student(config, latents, new Student.Options(ScalarType.Float, checkpoint, Set.of()))) {
             double whole = new SftObjective(_ -> List.of(TokenSequence.all(ids)), 1, 5).accumulate(student, 0).loss();
             assertThat(whole).isCloseTo(golden.get("ce_mean").asDouble(), within(1e-5));

@@ -32,6 +32,7 @@ import rqat.quant.Grid;
 import rqat.quant.Method;
 import rqat.quant.QuantisedModel;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -100,10 +101,10 @@ class StudentTest {
                 });
                 var batch = new MicroBatch(sequences);
                 var decoder = new Decoder(config, new Weights(weights));
-                decoder.logits(decoder.hidden(batch.ids())).view(-1, config.vocabularySize())
-                        .index_select(0, batch.lossRows())
+                decoder.logits(decoder.hidden(batch.ids(Place.cpu(ScalarType.Long)))).view(-1, config.vocabularySize())
+                        .index_select(0, batch.lossRows(Place.cpu(ScalarType.Long)))
                         .log_softmax(-1)
-                        .gather(1, batch.targets().unsqueeze(1))
+                        .gather(1, batch.targets(Place.cpu(ScalarType.Long)).unsqueeze(1))
                         .mean()
                         .neg()
                         .backward();

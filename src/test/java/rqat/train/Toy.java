@@ -9,8 +9,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.data.TokenSequence;
 import rqat.model.ModelConfig;
+import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
-import rqat.tensor.Tensors;
 
 /// A decoder small enough to train in milliseconds, and data for it.
 final class Toy {
@@ -33,7 +33,7 @@ final class Toy {
             for (int i = 0; i < size; i++) {
                 values[i] = (float) (shape.length == 1 ? 1 + 0.1 * random.nextGaussian() : 0.15 * random.nextGaussian());
             }
-            latents.put(name, Scope.own(() -> Tensors.of(values, shape)));
+            latents.put(name, Scope.own(() -> Cpu.of(values, shape)));
         });
         return latents;
     }

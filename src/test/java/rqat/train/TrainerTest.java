@@ -19,6 +19,7 @@ import rqat.Failure;
 import rqat.data.TokenSequence;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -30,9 +31,9 @@ class TrainerTest {
         Scope.run(() -> {
             var batch = new MicroBatch(sequences);
             var decoder = new Decoder(config, student.weights());
-            var logits = decoder.logits(decoder.hidden(batch.ids())).view(-1, config.vocabularySize());
-            var logProbabilities = logits.index_select(0, batch.lossRows()).log_softmax(-1);
-            logProbabilities.gather(1, batch.targets().unsqueeze(1)).mean().neg().backward();
+            var logits = decoder.logits(decoder.hidden(batch.ids(Place.cpu(ScalarType.Long)))).view(-1, config.vocabularySize());
+            var logProbabilities = logits.index_select(0, batch.lossRows(Place.cpu(ScalarType.Long))).log_softmax(-1);
+            logProbabilities.gather(1, batch.targets(Place.cpu(ScalarType.Long)).unsqueeze(1)).mean().neg().backward();
         });
         return Tensors.floats(student.gradient());
     }

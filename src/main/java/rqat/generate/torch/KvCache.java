@@ -9,6 +9,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.model.Attention;
 import rqat.model.ModelConfig;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 import rqat.tensor.Torch;
@@ -22,16 +23,16 @@ final class KvCache implements AutoCloseable {
     private static final int GRANULE = 64;
 
     private final ModelConfig config;
-    private final ScalarType type;
+    private final Place place;
     private final long tokenBudget;
     private @Nullable Tensor storage;
     private long slots;
     private long capacity;
 
     /// An empty cache that never holds more than `tokenBudget` positions in all (twice that while it is being reallocated).
-    KvCache(ModelConfig config, ScalarType type, long tokenBudget) {
+    KvCache(ModelConfig config, Place place, long tokenBudget) {
         this.config = config;
-        this.type = type;
+        this.place = place;
         this.tokenBudget = tokenBudget;
     }
 
@@ -49,7 +50,7 @@ final class KvCache implements AutoCloseable {
         }
         long[] shape = {2, config.layers(), newSlots, config.keyValueHeads(), newCapacity, config.headDimension()};
         // Zeros: masked positions are multiplied by probability 0, which would let a NaN of uninitialised memory through.
-        Tensor larger = Scope.own(() -> Tensors.zeros(type, shape));
+        Tensor larger = Scope.own(() -> Tensors.zeros(place, shape));
         Tensor old = storage;
         if (old != null) {
             long held = Math.min(capacity, newCapacity);
@@ -103,12 +104,12 @@ final class KvCache implements AutoCloseable {
             for (int head = 0; head < heads; head++) places[row * heads + head] = (row * heads + head) * capacity + positions[row];
             Arrays.fill(visible, row * longest, row * longest + positions[row] + 1, true);
         }
-        Tensor place = Tensors.of(places, places.length);
-        Attention overAll = over(Tensors.of(visible, rows, 1, 1, longest));
+        Tensor into = Tensors.of(place, places, places.length);
+        Attention overAll = over(Tensors.of(place, visible, rows, 1, 1, longest));
         return (layer, queries, keys, values) -> {
             Tensor allKeys = layer(0, layer), allValues = layer(1, layer);
-            allKeys.view(-1, width).index_copy_(0, place, keys.reshape(-1, width));
-            allValues.view(-1, width).index_copy_(0, place, values.reshape(-1, width));
+            allKeys.view(-1, width).index_copy_(0, into, keys.reshape(-1, width));
+            allValues.view(-1, width).index_copy_(0, into, values.reshape(-1, width));
             return overAll.attend(
                     layer, queries, allKeys.narrow(0, 0, rows).narrow(2, 0, longest), allValues.narrow(0, 0, rows).narrow(2, 0, longest));
         };
@@ -118,8 +119,8 @@ final class KvCache implements AutoCloseable {
     /// `H / K` query heads that share a key-value head as the query rows of one attention, so that nothing is repeated; in bfloat16 it
     /// is several times slower than plain products, and under [Torch.Compute#FAST_FLOAT32] slower still.
     private Attention over(Tensor mask) {
-        if (type != ScalarType.Float) return Attention.masked(mask);
-        Tensor additive = torch.zeros_like(mask, Tensors.options(type), null)
+        if (place.type() != ScalarType.Float) return Attention.masked(mask);
+        Tensor additive = Tensors.zerosLike(mask, place.type())
                 .masked_fill_(mask.logical_not(), new Scalar(Double.NEGATIVE_INFINITY));
         return (_, queries, keys, values) -> {
             long rows = queries.size(0), heads = keys.size(1), width = queries.size(3);

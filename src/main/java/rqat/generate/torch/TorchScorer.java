@@ -59,7 +59,7 @@ public final class TorchScorer implements Scorer {
             System.arraycopy(sequences.get(i), 0, ids, i * width, sequences.get(i).length);
         }
         return Grad.off(() -> Scope.get(() -> {
-            Tensor hidden = decoder.hidden(Tensors.of(ids, sequences.size(), width));
+            Tensor hidden = decoder.hidden(Tensors.of(decoder.place(), ids, sequences.size(), width));
             var result = new ArrayList<float[]>(sequences.size());
             for (int i = 0; i < sequences.size(); i++) result.add(logProbabilities(decoder, hidden.select(0, i), sequences.get(i)));
             return result;
@@ -72,7 +72,7 @@ public final class TorchScorer implements Scorer {
         for (Rows rows : Rows.of(decoder, tokens)) {
             float[] part = Scope.get(() -> {
                 Tensor of = rows.logProbabilities(decoder, hidden);
-                return Tensors.floats(of.gather(1, Tensors.of(rows.targets, rows.count(), 1)));
+                return Tensors.floats(of.gather(1, Tensors.of(decoder.place(), rows.targets, rows.count(), 1)));
             });
             System.arraycopy(part, 0, result, rows.from, part.length);
         }
@@ -87,7 +87,7 @@ public final class TorchScorer implements Scorer {
         for (Rows rows : Rows.of(decoder, tokens)) {
             Scope.run(() -> {
                 Tensor of = rows.logProbabilities(decoder, hidden);
-                float[] chosen = Tensors.floats(of.gather(1, Tensors.of(rows.targets, rows.count(), 1)));
+                float[] chosen = Tensors.floats(of.gather(1, Tensors.of(decoder.place(), rows.targets, rows.count(), 1)));
                 for (int row = 0; row < chosen.length; row++) {
                     result.add(new Choice(rows.targets[row], chosen[row], alternatives == 0 ? List.of() : mostProbable(of.select(0, row), alternatives)));
                 }

@@ -16,6 +16,7 @@ import rqat.generate.TokenChooser;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
@@ -42,7 +43,7 @@ public final class TorchSteps implements StepModel {
     public TorchSteps(Decoder decoder, long capacity) {
         this.decoder = decoder;
         this.capacity = capacity;
-        this.cache = new KvCache(decoder.config(), decoder.weights().get(ModelConfig.EMBEDDING).scalar_type().intern(), capacity);
+        this.cache = new KvCache(decoder.config(), decoder.place(), capacity);
         this.probabilities = new float[decoder.config().vocabularySize()];
     }
 
@@ -130,7 +131,7 @@ public final class TorchSteps implements StepModel {
         }
         Scope.run(() -> {
             Tensor hidden = decoder.hidden(
-                    Tensors.of(ids, rows, columns), Tensors.range(0, columns).unsqueeze(0), cache.prefill(firstSlot));
+                    Tensors.of(decoder.place(), ids, rows, columns), Tensors.range(decoder.place(), 0, columns).unsqueeze(0), cache.prefill(firstSlot));
             for (int row = 0; row < rows; row++) {
                 Entry entry = entries.get(row);
                 int[] scored = entry.scored() ? Arrays.copyOf(entry.tokens(), entry.length() + 1) : new int[0];
@@ -147,7 +148,7 @@ public final class TorchSteps implements StepModel {
         var choices = new @Nullable Choice[rows];
         Grad.off(() -> Scope.run(() -> {
             cache.reserve(rows, longest(positions) + 1, rows);
-            Tensor hidden = decoder.hidden(Tensors.of(tokens, rows, 1), Tensors.of(positions, rows, 1), cache.decode(positions));
+            Tensor hidden = decoder.hidden(Tensors.of(decoder.place(), tokens, rows, 1), Tensors.of(decoder.place(), positions, rows, 1), cache.decode(positions));
             Tensor logits = decoder.logits(hidden).to(ScalarType.Float);
             MemorySegment rowsOfProbabilities = Tensors.bytes(tempered(logits, draws).softmax(-1));
             for (int slot = 0; slot < rows; slot++) {
@@ -177,7 +178,7 @@ public final class TorchSteps implements StepModel {
             equal &= divisor == first;
         }
         if (equal) return first == 1 ? logits : logits.div(new Scalar(first));
-        return logits.div(Tensors.of(divisors, draws.length, 1, 1));
+        return logits.div(Tensors.of(Place.of(logits), divisors, draws.length, 1, 1));
     }
 
     @Override

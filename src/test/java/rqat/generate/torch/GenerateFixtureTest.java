@@ -28,6 +28,7 @@ import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.ModelLoader;
 import rqat.model.Weights;
+import rqat.tensor.Place;
 
 /// Greedy continuations of the reference implementation, token for token.
 class GenerateFixtureTest {
@@ -46,7 +47,7 @@ class GenerateFixtureTest {
         List<Golden> goldens = goldens(directory);
         assertThat(goldens).isNotEmpty();
         ModelConfig config = ModelConfig.load(directory);
-        SequencedMap<String, Tensor> weights = ModelLoader.load(directory, config, ScalarType.Float);
+        SequencedMap<String, Tensor> weights = ModelLoader.load(directory, config, Place.cpu(ScalarType.Float));
         try {
             var decoder = new Decoder(config, new Weights(weights));
             for (Golden golden : goldens) compare(decoder, List.of(golden), 1);

@@ -7,6 +7,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import rqat.model.ModelConfig;
 import rqat.tensor.Grad;
+import rqat.tensor.Place;
 
 class KvCacheTest {
 
@@ -17,7 +18,7 @@ class KvCacheTest {
             var random = new Random(3);
             Grad.off(() -> {
                 for (int budget : new int[] {70, 200, 1000}) {
-                    try (var cache = new KvCache(model.config(), ScalarType.Float, budget)) {
+                    try (var cache = new KvCache(model.config(), Place.cpu(ScalarType.Float), budget)) {
                         int rows = 0;
                         for (int i = 0; i < 200; i++) {
                             int kept = Math.min(rows, 1 + random.nextInt(8));

@@ -16,6 +16,7 @@ import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -40,7 +41,7 @@ record TinyModel(ModelConfig config, SequencedMap<String, Tensor> tensors) imple
             for (int i = 0; i < size; i++) {
                 values[i] = (float) (shape.length == 1 ? 1 + 0.3 * random.nextGaussian() : 0.35 * random.nextGaussian());
             }
-            tensors.put(name, Scope.own(() -> Tensors.of(values, shape).to(type)));
+            tensors.put(name, Scope.own(() -> Cpu.of(values, shape).to(type)));
         });
         return new TinyModel(config, tensors);
     }
@@ -74,10 +75,10 @@ record TinyModel(ModelConfig config, SequencedMap<String, Tensor> tensors) imple
         System.arraycopy(prompt, 0, all, 0, prompt.length);
         System.arraycopy(completion, 0, all, prompt.length, completion.length);
         return Grad.off(() -> Scope.get(() -> {
-            Tensor hidden = decoder.hidden(Tensors.of(all, 1, all.length));
+            Tensor hidden = decoder.hidden(Cpu.of(all, 1, all.length));
             Tensor logits = decoder.logits(hidden.select(0, 0).narrow(0, prompt.length - 1, completion.length)).to(ScalarType.Float);
             Tensor logProbabilities = torch.log_softmax(logits.div(new Scalar(temperature)), -1);
-            return Tensors.floats(logProbabilities.gather(1, Tensors.of(completion, completion.length, 1)));
+            return Tensors.floats(logProbabilities.gather(1, Cpu.of(completion, completion.length, 1)));
         }));
     }
 

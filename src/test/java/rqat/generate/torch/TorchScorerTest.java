@@ -12,6 +12,7 @@ import rqat.model.Decoder;
 import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.run.RandomStream;
+import rqat.tensor.Cpu;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
@@ -52,7 +53,7 @@ class TorchScorerTest {
 
     private static float[] expected(Decoder decoder, int[] tokens) {
         float[] rows = Tensors.floats(Grad.off(
-                () -> decoder.logits(decoder.hidden(Tensors.of(tokens, 1, tokens.length))).log_softmax(-1)));
+                () -> decoder.logits(decoder.hidden(Cpu.of(tokens, 1, tokens.length))).log_softmax(-1)));
         float[] result = new float[tokens.length - 1];
         for (int t = 0; t < result.length; t++) result[t] = rows[t * 50 + tokens[t + 1]];
         return result;
