@@ -37,15 +37,6 @@ public enum ScaleType {
 
     /// `scale` rounded to this dtype (half to even), at least the smallest and at most the largest usable value; NaN stays NaN.
     public float round(float scale) {
-        float bounded = Math.clamp(scale, smallest, largest);
-        return switch (this) {
-            case FLOAT32 -> bounded;
-            case BFLOAT16 -> {
-                int bits = Float.floatToRawIntBits(bounded);
-                // Half a unit of what stays, less one bit where what stays is even.
-                yield Float.isNaN(bounded) ? bounded : Float.intBitsToFloat((bits + 0x7fff + (bits >>> 16 & 1)) & 0xffff0000);
-            }
-            case FLOAT16 -> Float.float16ToFloat(Float.floatToFloat16(bounded));
-        };
+        return type.round(Math.clamp(scale, smallest, largest));
     }
 }

@@ -95,17 +95,22 @@ public record HostTensor(DataType type, long[] shape, MemorySegment data) implem
                     values[i] = Float.intBitsToFloat(data.get(SHORT, 2L * i) << 16);
                 }
             }
-            case BOOL, U8, I8, I16, I32, I64 -> throw new AssertionError(type);
+            case BOOL, U8, I8, I16, U32, I32, I64 -> throw new AssertionError(type);
         }
         return values;
     }
 
-    /// The values as ints: BOOL and U8 are unsigned, I64 must fit.
+    /// The `count` elements from the flat index `from` on, as a tensor of one dimension over the same memory.
+    public HostTensor part(long from, long count) {
+        return new HostTensor(type, new long[] {count}, data.asSlice(from * type.byteSize(), count * type.byteSize()));
+    }
+
+    /// The values as ints: BOOL and U8 are unsigned, U32 and I64 must fit.
     ///
-    /// @throws Failure if the elements are floating-point numbers or an I64 does not fit an int
+    /// @throws Failure if the elements are floating-point numbers or one does not fit an int
     public int[] toInts() {
         if (type.isFloating()) {
-            throw Failure.badFile("tensor %s %s: expected BOOL, U8, I8, I16, I32 or I64".formatted(type, describe(shape)));
+            throw Failure.badFile("tensor %s %s: expected BOOL, U8, I8, I16, U32, I32 or I64".formatted(type, describe(shape)));
         }
         int[] values = new int[intCount()];
         for (int i = 0; i < values.length; i++) {
@@ -114,6 +119,7 @@ public record HostTensor(DataType type, long[] shape, MemorySegment data) implem
                 case I8 -> data.get(ValueLayout.JAVA_BYTE, i);
                 case I16 -> data.get(SHORT, 2L * i);
                 case I32 -> data.get(INT, 4L * i);
+                case U32 -> exactInt(data.get(INT, 4L * i) & 0xffffffffL, i);
                 case I64 -> exactInt(data.get(LONG, 8L * i), i);
                 case F16, BF16, F32, F64 -> throw new AssertionError(type);
             };
@@ -123,8 +129,8 @@ public record HostTensor(DataType type, long[] shape, MemorySegment data) implem
 
     private int exactInt(long value, int index) {
         if (value != (int) value) {
-            throw Failure.badFile("tensor I64 %s: element %d is %d, expected an integer of 32 bits"
-                    .formatted(describe(shape), index, value));
+            throw Failure.badFile("tensor %s %s: element %d is %d, expected an integer of 32 bits"
+                    .formatted(type, describe(shape), index, value));
         }
         return (int) value;
     }

@@ -13,6 +13,7 @@ import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /// JSON files as trees. Read with suspicion: duplicate keys, text after the value, deep nesting and absurd sizes are bad files.
 public final class JsonFiles {
@@ -68,6 +69,11 @@ public final class JsonFiles {
     /// Creates or replaces a file, indented.
     public static void write(Path file, JsonNode value) {
         AtomicFiles.write(file, JSON.writer().with(SerializationFeature.INDENT_OUTPUT).writeValueAsString(value) + "\n");
+    }
+
+    /// An object to fill.
+    public static ObjectNode object() {
+        return JSON.createObjectNode();
     }
 
     /// The value as it would be after writing and reading: numbers of the types that JSON parsing gives, so that trees from different

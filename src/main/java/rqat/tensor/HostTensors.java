@@ -36,6 +36,7 @@ public final class HostTensors {
             case U8 -> ScalarType.Byte;
             case I8 -> ScalarType.Char;
             case I16 -> ScalarType.Short;
+            case U32 -> ScalarType.UInt32;
             case I32 -> ScalarType.Int;
             case I64 -> ScalarType.Long;
             case F16 -> ScalarType.Half;
