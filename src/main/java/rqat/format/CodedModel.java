@@ -7,11 +7,14 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.SequencedSet;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.io.Checkpoint;
 import rqat.io.HostTensor;
 import rqat.io.SafetensorsFile;
+import rqat.io.TensorSource;
 import rqat.model.ModelConfig;
 import rqat.model.StoredWeights;
 
@@ -25,29 +28,29 @@ public final class CodedModel implements AutoCloseable {
 
     private final ModelConfig config;
     private final @Nullable Description description;
-    private final SequencedMap<String, CodedWeight> coded;
-    private final SequencedMap<String, HostTensor> plain;
+    private final SequencedMap<String, Supplier<CodedWeight>> coded;
+    private final SequencedMap<String, TensorSource> values;
     private final SequencedMap<String, HostTensor> sites;
     private final List<? extends AutoCloseable> files;
 
     /// A model of these parts.
     ///
     /// @param description null for a model in full precision, or of a foreign file
-    /// @param coded       the quantised weights by name
-    /// @param plain       every other tensor of [ModelConfig#tensors] by name, floating-point
+    /// @param coded       the quantised weights by name, taken out of their container when asked for
+    /// @param values      every tensor of [ModelConfig#tensors] by name as the forward pass uses it, floating-point
     /// @param sites       what is done to activations, by [Site#tensor]
     /// @param files       that the tensors are parts of; closed with the model
     public CodedModel(
             ModelConfig config,
             @Nullable Description description,
-            SequencedMap<String, CodedWeight> coded,
-            SequencedMap<String, HostTensor> plain,
+            SequencedMap<String, Supplier<CodedWeight>> coded,
+            SequencedMap<String, ? extends TensorSource> values,
             SequencedMap<String, HostTensor> sites,
             List<? extends AutoCloseable> files) {
         this.config = config;
         this.description = description;
         this.coded = Collections.unmodifiableSequencedMap(coded);
-        this.plain = Collections.unmodifiableSequencedMap(plain);
+        this.values = new LinkedHashMap<>(values);
         this.sites = Collections.unmodifiableSequencedMap(sites);
         this.files = List.copyOf(files);
     }
@@ -62,29 +65,28 @@ public final class CodedModel implements AutoCloseable {
         try {
             Checkpoint checkpoint = Checkpoint.open(directory);
             files.add(checkpoint);
-            SequencedMap<String, HostTensor> plain = StoredWeights.of(directory, config, checkpoint.tensors());
-            var coded = new LinkedHashMap<String, CodedWeight>();
+            SequencedMap<String, HostTensor> values = StoredWeights.of(directory, config, checkpoint.tensors());
+            var coded = new LinkedHashMap<String, Supplier<CodedWeight>>();
             var sites = new LinkedHashMap<String, HostTensor>();
             if (description != null) {
                 Path folder = directory.resolve(Description.FOLDER);
                 SafetensorsFile codes = SafetensorsFile.open(folder.resolve(CODES));
                 files.add(codes);
                 read(codes, description, config, coded);
-                coded.keySet().forEach(plain::remove);
                 if (Files.exists(folder.resolve(SITES))) {
                     SafetensorsFile transforms = SafetensorsFile.open(folder.resolve(SITES));
                     files.add(transforms);
                     sites.putAll(transforms.tensors());
                 }
             }
-            return new CodedModel(config, description, coded, plain, sites, files);
-        } catch (RuntimeException e) {
+            return new CodedModel(config, description, coded, values, sites, files);
+        } catch (RuntimeException | Error e) {
             close(files);
             throw e;
         }
     }
 
-    private static void read(SafetensorsFile file, Description description, ModelConfig config, SequencedMap<String, CodedWeight> coded) {
+    private static void read(SafetensorsFile file, Description description, ModelConfig config, SequencedMap<String, Supplier<CodedWeight>> coded) {
         long expected = description.tensors().values().stream().mapToLong(grid -> grid.symmetric() ? 2 : 3).sum();
         if (file.tensors().size() != expected) {
             throw inconsistent(file, Description.FILE, "promises %d tensors; there are %d".formatted(expected, file.tensors().size()));
@@ -93,14 +95,15 @@ public final class CodedModel implements AutoCloseable {
         description.tensors().forEach((name, grid) -> {
             long[] shape = shapes.get(name);
             try {
-                coded.put(name, new CodedWeight(
+                var weight = new CodedWeight(
                         name,
                         grid,
                         Math.toIntExact(shape[0]),
                         Math.toIntExact(shape[1]),
                         tensor(file, name + ".codes"),
                         tensor(file, name + ".scale"),
-                        grid.symmetric() ? null : tensor(file, name + ".zero")));
+                        grid.symmetric() ? null : tensor(file, name + ".zero"));
+                coded.put(name, () -> weight);
             } catch (IllegalArgumentException e) {
                 throw inconsistent(file, name, "does not fit: " + e.getMessage());
             }
@@ -129,14 +132,21 @@ public final class CodedModel implements AutoCloseable {
         return description;
     }
 
-    /// The quantised weights by name, in the order of the forward pass; none for a model in full precision.
-    public SequencedMap<String, CodedWeight> coded() {
-        return coded;
+    /// The names of the quantised weights, in the order of the forward pass; none for a model in full precision.
+    public SequencedSet<String> codedNames() {
+        return coded.sequencedKeySet();
     }
 
-    /// All other tensors by their names in the checkpoint, in the order of the forward pass: embedding, norms, biases, head.
-    public SequencedMap<String, HostTensor> plain() {
-        return plain;
+    /// A quantised weight: mapped, or taken out of its container anew on every call.
+    ///
+    /// @throws Failure BAD_FILE when a container of others holds what no grid of ours can be
+    public CodedWeight coded(String name) {
+        return coded.get(name).get();
+    }
+
+    /// Any tensor by its name in the checkpoint, as the forward pass uses it: mapped, or made when it is read.
+    public TensorSource value(String name) {
+        return values.get(name);
     }
 
     /// Transforms and clip logits of activations by [Site#tensor], F32; none for most methods.

@@ -18,6 +18,7 @@ import rqat.format.CodedModel;
 import rqat.format.Description;
 import rqat.format.GridSpec;
 import rqat.format.MaskRule;
+import rqat.format.ModelFiles;
 import rqat.format.Provenance;
 import rqat.format.ScaleMode;
 import rqat.io.AtomicFiles;
@@ -66,22 +67,6 @@ public final class ModelDirectory {
     /// rounds its products differently.
     private static final double DIFFERENT = 1e-4;
     private static final double NEAR = 1e-5;
-    /// What a model directory holds beside its weights; the configuration comes last, so that a directory with one is complete.
-    private static final List<String> COPIED = List.of(
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "tokenizer.model",
-            "special_tokens_map.json",
-            "added_tokens.json",
-            "vocab.json",
-            "merges.txt",
-            "chat_template.jinja",
-            "chat_template.json",
-            "generation_config.json",
-            "LICENSE",
-            "NOTICE",
-            "config.json");
-
     private static final JsonMapper JSON = JsonMapper.builder()
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .enumNamingStrategy(EnumNamingStrategies.SNAKE_CASE)
@@ -149,23 +134,11 @@ public final class ModelDirectory {
             model.grids().forEach((name, grid) -> grids.put(name, grid.spec()));
             new Description(described(method), model.scaleMode(), model.maskRule(), sites.format(), grids, provenance).write(directory);
         }
-        for (String name : COPIED) {
-            Path file = source.resolve(name);
-            if (!Files.isRegularFile(file)) continue;
-            try {
-                byte[] bytes = Files.readAllBytes(file);
-                AtomicFiles.write(directory.resolve(name), name.equals("config.json") ? describing(model.config(), bytes) : bytes);
-            } catch (IOException e) {
-                throw AtomicFiles.failure("read", file, e);
-            }
-        }
-    }
-
-    /// The source's `config.json`, saying that the head is not tied to the embedding where this model's no longer is.
-    private static byte[] describing(ModelConfig config, byte[] source) {
-        ObjectNode json = (ObjectNode) JSON.readTree(source);
-        if (config.tiedEmbeddings() || !json.path("tie_word_embeddings").asBoolean(false)) return source;
-        return (JSON.writeValueAsString(json.put("tie_word_embeddings", false)) + "\n").getBytes(StandardCharsets.UTF_8);
+        ModelFiles.copy(source, directory, json -> {
+            // The head may have been untied from the embedding; a foreign source says how its own weights are packed.
+            if (!model.config().tiedEmbeddings() && json.path("tie_word_embeddings").asBoolean(false)) json.put("tie_word_embeddings", false);
+            json.remove(List.of("quantization_config", "quantization"));
+        });
     }
 
     /// The records of methods are read from recipes and written to files as they are, apart from the key that says which one it is.

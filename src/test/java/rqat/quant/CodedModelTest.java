@@ -78,8 +78,9 @@ class CodedModelTest {
             // Nobody needs them here.
             Files.delete(saved.resolve("quantization/latents.safetensors"));
             try (CodedModel coded = CodedModel.open(saved)) {
-                assertThat(coded.coded().keySet()).containsExactlyElementsOf(model.grids().keySet());
-                coded.coded().forEach((weight, codes) -> {
+                assertThat(coded.codedNames()).containsExactlyElementsOf(model.grids().keySet());
+                coded.codedNames().forEach(weight -> {
+                    CodedWeight codes = coded.coded(weight);
                     codes.verify(saved);
                     assertThat(codes.spec()).isEqualTo(model.grids().get(weight).spec());
                     float[] expected = Tensors.floats(model.projected(weight));
@@ -91,10 +92,8 @@ class CodedModelTest {
                         }
                     }
                 });
-                var others = new LinkedHashMap<>(model.latents());
-                others.keySet().removeAll(model.grids().keySet());
-                assertThat(coded.plain().keySet()).containsExactlyElementsOf(others.keySet());
-                coded.plain().forEach((tensor, values) -> assertThat(values.toFloats()).isEqualTo(Tensors.floats(others.get(tensor))));
+                model.latents().keySet().forEach(tensor -> coded.value(tensor).lend(
+                        values -> assertThat(values.toFloats()).isEqualTo(Tensors.floats(model.projected(tensor)))));
                 assertThat(coded.activations()).isEqualTo(model.sites().format());
             }
         }
@@ -103,9 +102,9 @@ class CodedModelTest {
     @Test
     void aFullPrecisionDirectoryHasNoCodes() {
         try (CodedModel model = CodedModel.open(Path.of("models/embedded"))) {
-            assertThat(model.coded()).isEmpty();
+            assertThat(model.codedNames()).isEmpty();
             assertThat(model.description()).isNull();
-            assertThat(model.plain().keySet()).containsExactlyElementsOf(model.config().tensors().keySet());
+            model.config().tensors().forEach((name, shape) -> assertThat(model.value(name).shape()).isEqualTo(shape));
         }
     }
 
@@ -124,7 +123,7 @@ class CodedModelTest {
         tensors.put(MAP + ".codes", HostTensor.ofBytes(tensors.get(MAP + ".codes").type(), tensors.get(MAP + ".codes").shape(), bad));
         SafetensorsWriter.write(codes, tensors, Map.of());
         try (CodedModel model = CodedModel.open(saved)) {
-            CodedWeight weight = model.coded().get(MAP);
+            CodedWeight weight = model.coded(MAP);
             assertThatThrownBy(() -> weight.verify(codes))
                     .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.BAD_FILE))
                     .hasMessageContainingAll(MAP + ".codes", "holds 8 at [1, 1]", "values from 0 to 7");
