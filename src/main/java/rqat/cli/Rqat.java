@@ -38,6 +38,7 @@ import rqat.run.Nearest;
             FineTuneCommand.class,
             DistillCommand.class,
             ReinforceCommand.class,
+            ExportCommand.class,
             EvalCommand.class,
             ScoreCommand.class,
             GenerateCommand.class,

@@ -1,0 +1,103 @@
+package rqat.export;
+
+import static rqat.export.SafetensorsContainer.module;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Set;
+import java.util.SequencedMap;
+import rqat.format.CodedWeight;
+import rqat.io.BitPacking;
+import rqat.io.DataType;
+import rqat.io.HostBuffer;
+import rqat.io.TensorSource;
+import rqat.run.Manifest;
+import tools.jackson.databind.node.ObjectNode;
+
+/// The layout of AutoGPTQ and GPTQModel: of a map of K inputs and N outputs with groups of G inputs
+///
+/// | tensor | type, shape | |
+/// |---|---|---|
+/// | `qweight` | I32 `[K * bits / 32, N]` | codes of each output as one dense stream down a column ([BitPacking]) |
+/// | `qzeros` | I32 `[K / G, N * bits / 32]` | zero points of each group as one dense stream along a row |
+/// | `scales` | `[K / G, N]` | |
+///
+/// Symmetric grids are labelled version 1 (`gptq`), which stores zero points less 1 and which everybody reads; others version 2 (`gptq_v2`), because version 1 has
+/// no zero point 0. `g_idx`, the group of each input, is left out: without activation order all readers derive it, and in small maps it costs a
+/// quarter of a bit per weight.
+///
+/// @param bits 0 for the bits of the grid, or 4 or 8 for steps in a symmetric grid of that many
+record GptqContainer(int bits) implements SafetensorsContainer {
+    private static final Set<Integer> WIDTHS = Set.of(2, 3, 4, 8);
+    /// AutoGPTQ's kernels, and three bits of K or N in whole words.
+    private static final int MULTIPLE = 32;
+
+    @Override
+    public Recoded fit(CodedWeight weight) {
+        Recoded recoded = bits == 0 || bits == weight.spec().bits() ? Recoded.of(weight) : Recoded.centred(weight, bits);
+        if (!WIDTHS.contains(recoded.bits())) throw new Unfit("%s has %d bits; GPTQ's kernels have 2, 3, 4 and 8".formatted(weight.name(), recoded.bits()));
+        recoded.require("GPTQ", "columns", recoded.columns(), MULTIPLE);
+        recoded.require("GPTQ", "rows", recoded.rows(), MULTIPLE);
+        return recoded;
+    }
+
+    @Override
+    public SequencedMap<String, TensorSource> tensors(Recoded weight, DataType scaleType) {
+        var tensors = new LinkedHashMap<String, TensorSource>();
+        int rows = weight.rows(), groups = weight.groups();
+        String module = module(weight.name());
+        tensors.put(module + ".qweight", HostBuffer.source(DataType.I32, buffer -> {
+            int[] codes = new int[weight.columns()];
+            int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
+            for (int row = 0; row < rows; row++) {
+                weight.codes(row, codes);
+                BitPacking.pack(weight.bits(), codes, words);
+                for (int word = 0; word < words.length; word++) buffer.setWord((long) word * rows + row, words[word]);
+            }
+        }, BitPacking.words(weight.bits(), weight.columns()), rows));
+        int stored = weight.symmetric() ? -1 : 0;
+        tensors.put(module + ".qzeros", HostBuffer.source(DataType.I32, buffer -> {
+            int[] zeros = new int[rows];
+            int[] words = new int[(int) BitPacking.words(weight.bits(), rows)];
+            for (int group = 0; group < groups; group++) {
+                for (int row = 0; row < rows; row++) zeros[row] = weight.zero(row, group) + stored;
+                BitPacking.pack(weight.bits(), zeros, words);
+                for (int word = 0; word < words.length; word++) buffer.setWord((long) group * words.length + word, words[word]);
+            }
+        }, groups, BitPacking.words(weight.bits(), rows)));
+        tensors.put(module + ".scales", scales(weight, scaleType));
+        return tensors;
+    }
+
+    /// Scales `[groups, rows]`.
+    static TensorSource scales(Recoded weight, DataType type) {
+        return HostBuffer.source(type, buffer -> {
+            for (int group = 0; group < weight.groups(); group++) {
+                for (int row = 0; row < weight.rows(); row++) buffer.setFloat((long) group * weight.rows() + row, weight.scale(row, group));
+            }
+        }, weight.groups(), weight.rows());
+    }
+
+    /// The object of `quantize_config.json`, which stands in `config.json` too.
+    ObjectNode configuration(ObjectNode node, CommonGrid grid, List<String> unquantised) {
+        node.put("bits", grid.bits());
+        node.put("group_size", grid.signedGroupSize());
+        node.put("desc_act", false);
+        node.put("sym", grid.symmetric());
+        node.put("lm_head", false);
+        node.put("quant_method", "gptq");
+        node.put("checkpoint_format", grid.symmetric() ? "gptq" : "gptq_v2");
+        node.put("pack_dtype", "int32");
+        node.putObject("meta").putArray("quantizer").add("rqat:" + Manifest.VERSION);
+        if (!unquantised.isEmpty()) {
+            ObjectNode dynamic = node.putObject("dynamic");
+            for (String module : unquantised) dynamic.putObject("-:^" + module.replace(".", "\\.") + "$");
+        }
+        return node;
+    }
+
+    @Override
+    public void describe(ObjectNode config, CommonGrid grid, List<String> unquantised) {
+        configuration(config.putObject("quantization_config"), grid, unquantised);
+    }
+}

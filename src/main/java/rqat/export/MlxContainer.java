@@ -1,0 +1,110 @@
+package rqat.export;
+
+import static rqat.export.SafetensorsContainer.module;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Set;
+import java.util.SequencedMap;
+import rqat.format.CodedModel;
+import rqat.format.CodedWeight;
+import rqat.io.BitPacking;
+import rqat.io.DataType;
+import rqat.io.HostBuffer;
+import rqat.io.TensorSource;
+import tools.jackson.databind.node.ObjectNode;
+
+/// The affine layout of MLX: `weight = scale * code + bias` with `bias = -scale * zero`. Of a map of K inputs and N outputs with groups of G inputs: `weight` U32
+/// `[N, K * bits / 32]`, the codes of each row as one dense stream ([BitPacking]); `scales` and `biases` `[N, K / G]`. MLX knows groups of 128, 64 and 32; larger
+/// ones repeat their scale.
+///
+/// @param groupSize G, the same for all maps
+record MlxContainer(int groupSize) implements SafetensorsContainer {
+    private static final Set<Integer> WIDTHS = Set.of(2, 3, 4, 5, 6, 8);
+    private static final List<Integer> GROUPS = List.of(128, 64, 32);
+
+    /// With the largest groups of which those of all weights are multiples.
+    static MlxContainer of(CodedModel model) {
+        for (int size : GROUPS) {
+            boolean divides = model.codedNames().stream().map(model::coded).allMatch(weight -> weight.spec().groupColumns(weight.columns()) % size == 0);
+            if (divides) return new MlxContainer(size);
+        }
+        return new MlxContainer(GROUPS.getLast());
+    }
+
+    @Override
+    public Recoded fit(CodedWeight weight) {
+        Recoded recoded = Recoded.of(weight);
+        if (!WIDTHS.contains(recoded.bits())) throw new Unfit("%s has %d bits; MLX has 2, 3, 4, 5, 6 and 8".formatted(weight.name(), recoded.bits()));
+        if (recoded.groupColumns() % groupSize != 0) {
+            throw new Unfit("%s has groups of %d columns; MLX has %s and multiples of them".formatted(weight.name(), recoded.groupColumns(), GROUPS));
+        }
+        return recoded;
+    }
+
+    /// What is stored as the bias of a group whose scale is stored as `scale`.
+    static float bias(float scale, int zero, DataType type) {
+        return type.round(-scale * zero);
+    }
+
+    @Override
+    public SequencedMap<String, TensorSource> tensors(Recoded weight, DataType scaleType) {
+        var tensors = new LinkedHashMap<String, TensorSource>();
+        int rows = weight.rows();
+        int groups = weight.columns() / groupSize;
+        int repeated = groups / weight.groups();
+        String module = module(weight.name());
+        tensors.put(module + ".weight", HostBuffer.source(DataType.U32, buffer -> {
+            int[] codes = new int[weight.columns()];
+            int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
+            for (int row = 0; row < rows; row++) {
+                weight.codes(row, codes);
+                BitPacking.pack(weight.bits(), codes, words);
+                for (int word = 0; word < words.length; word++) buffer.setWord((long) row * words.length + word, words[word]);
+            }
+        }, rows, BitPacking.words(weight.bits(), weight.columns())));
+        tensors.put(module + ".scales", HostBuffer.source(scaleType, buffer -> {
+            for (int row = 0; row < rows; row++) {
+                for (int group = 0; group < groups; group++) buffer.setFloat((long) row * groups + group, weight.scale(row, group / repeated));
+            }
+        }, rows, groups));
+        tensors.put(module + ".biases", HostBuffer.source(scaleType, buffer -> {
+            for (int row = 0; row < rows; row++) {
+                for (int group = 0; group < groups; group++) {
+                    float scale = scaleType.round(weight.scale(row, group / repeated));
+                    buffer.setFloat((long) row * groups + group, bias(scale, weight.zero(row, group / repeated), scaleType));
+                }
+            }
+        }, rows, groups));
+        return tensors;
+    }
+
+    @Override
+    public void values(Recoded weight, DataType scaleType, int row, float[] into) {
+        int width = weight.groupColumns();
+        for (int column = 0; column < into.length; column++) {
+            float scale = scaleType.round(weight.scale(row, column / width));
+            into[column] = scale * weight.code(row, column) + bias(scale, weight.zero(row, column / width), scaleType);
+        }
+    }
+
+    @Override
+    public void describe(ObjectNode config, CommonGrid grid, List<String> unquantised) {
+        // Maps without `scales` are left alone by MLX's loader.
+        for (String key : List.of("quantization", "quantization_config")) {
+            ObjectNode node = config.putObject(key);
+            node.put("group_size", groupSize);
+            node.put("bits", grid.bits());
+        }
+    }
+
+    @Override
+    public boolean hasCommonGroups() {
+        return false;
+    }
+
+    @Override
+    public String metadata() {
+        return "mlx";
+    }
+}
