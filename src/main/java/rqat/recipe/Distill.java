@@ -3,6 +3,10 @@ package rqat.recipe;
 import java.nio.file.Path;
 import java.util.List;
 import rqat.quant.LoadedModel;
+import rqat.run.Configuration;
+import rqat.texts.DataSettings;
+import rqat.texts.Texts;
+import rqat.texts.WordProblemTexts;
 import rqat.train.ChunkedHead;
 import rqat.train.DistillationObjective;
 import rqat.train.Divergence;
@@ -44,9 +48,9 @@ public final class Distill {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
-            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
-            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
-            Optimisation.require(temperature > 0, "temperature", temperature, "more than 0");
+            Configuration.require(problems >= 1, "problems", problems, "1 or more");
+            Configuration.require(batch >= 1, "batch", batch, "1 or more");
+            Configuration.require(temperature > 0, "temperature", temperature, "more than 0");
         }
     }
 
@@ -54,9 +58,9 @@ public final class Distill {
     ///
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path teacher, Path out) {
-        var inputs = StageTexts.inputs(session, settings.data(), Session.inputs("model", model, "teacher", teacher));
+        var inputs = StageInputs.with(session, settings.data(), Session.inputs("model", model, "teacher", teacher));
         return session.produce("distill", settings, inputs, out, work -> {
-            var texts = StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs);
+            var texts = StageInputs.texts(session, settings.data(), settings.tasks(), settings.texts(), model, inputs);
             try (LoadedModel loaded = LoadedModel.open(teacher, session.compute().place())) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> new DistillationObjective(
                         new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),

@@ -20,9 +20,11 @@ import rqat.generate.Sampling;
 import rqat.generate.Scorer;
 import rqat.generate.ServerGenerator;
 import rqat.model.ModelConfig;
+import rqat.run.Configuration;
 import rqat.run.Progress;
 import rqat.text.ChatTemplate;
 import rqat.text.Tokenizer;
+import rqat.texts.Data;
 
 /// Benchmarks of a model: every problem sampled once per seed, judged by the task's verifier; choices by log-likelihood.
 public final class Evaluate {
@@ -53,21 +55,21 @@ public final class Evaluate {
         public Settings {
             tasks = List.copyOf(tasks);
             for (String task : tasks) {
-                Optimisation.require(
+                Configuration.require(
                         EmbeddedTasks.NAMES.contains(task) || Benchmarks.NAMES.contains(task),
                         "task",
                         task,
                         "one of %s, %s".formatted(EmbeddedTasks.NAMES, Benchmarks.NAMES));
             }
-            Optimisation.require(!tasks.isEmpty(), "tasks", tasks, "at least one");
+            Configuration.require(!tasks.isEmpty(), "tasks", tasks, "at least one");
             // They are sampled with different limits.
-            Optimisation.require(
+            Configuration.require(
                     tasks.stream().noneMatch(WordProblems.TASKS::contains) || tasks.stream().noneMatch(Benchmarks.REASONING::contains),
                     "tasks", tasks, "either embedded tasks or published benchmarks; evaluate them apart");
             seeds = List.copyOf(seeds);
-            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
-            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
-            Optimisation.require(
+            Configuration.require(problems >= 1, "problems", problems, "1 or more");
+            Configuration.require(batch >= 1, "batch", batch, "1 or more");
+            Configuration.require(
                     !seeds.isEmpty() && new HashSet<>(seeds).size() == seeds.size(), "seeds", seeds, "at least one, all different");
         }
 
@@ -89,8 +91,8 @@ public final class Evaluate {
     public record PublishedSettings(String data, Protocol protocol, int limit, int tokens) {
         /// Checks the ranges.
         public PublishedSettings {
-            Optimisation.require(limit >= 0, "limit", limit, "0 or more");
-            Optimisation.require(tokens >= 2, "tokens", tokens, "2 or more");
+            Configuration.require(limit >= 0, "limit", limit, "0 or more");
+            Configuration.require(tokens >= 2, "tokens", tokens, "2 or more");
         }
     }
 

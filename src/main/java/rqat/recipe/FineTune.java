@@ -2,6 +2,10 @@ package rqat.recipe;
 
 import java.nio.file.Path;
 import java.util.List;
+import rqat.run.Configuration;
+import rqat.texts.DataSettings;
+import rqat.texts.Texts;
+import rqat.texts.WordProblemTexts;
 import rqat.train.ChunkedHead;
 import rqat.train.SftObjective;
 import rqat.train.ShuffledBatches;
@@ -21,8 +25,8 @@ public final class FineTune {
         /// Checks the ranges.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
-            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
-            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
+            Configuration.require(problems >= 1, "problems", problems, "1 or more");
+            Configuration.require(batch >= 1, "batch", batch, "1 or more");
         }
     }
 
@@ -30,9 +34,9 @@ public final class FineTune {
     ///
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path out) {
-        var inputs = StageTexts.inputs(session, settings.data(), Session.inputs("model", model));
+        var inputs = StageInputs.with(session, settings.data(), Session.inputs("model", model));
         return session.produce("sft", settings, inputs, out, work -> {
-            var texts = StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs);
+            var texts = StageInputs.texts(session, settings.data(), settings.tasks(), settings.texts(), model, inputs);
             TrainingRun.run(work, settings.optimisation(), model, student -> new SftObjective(
                     new ShuffledBatches(texts.training(settings.problems()), settings.batch(), session.seed()),
                     settings.optimisation().microBatch(),

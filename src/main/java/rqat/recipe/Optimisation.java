@@ -3,6 +3,7 @@ package rqat.recipe;
 import java.util.HashSet;
 import java.util.List;
 import java.util.stream.IntStream;
+import rqat.run.Configuration;
 import rqat.train.Adam;
 import rqat.train.Schedule;
 import rqat.quant.FlatQuant;
@@ -47,18 +48,18 @@ public record Optimisation(
     /// Checks what [Schedule] and [Adam] do not.
     public Optimisation {
         frozen = List.copyOf(frozen);
-        require(steps >= 1, "steps", steps, "1 or more");
-        require(warmUp >= 0 && warmUp < steps, "warm_up", warmUp, "0 or more and below steps (%d)".formatted(steps));
-        require(learningRate > 0, "learning_rate", learningRate, "more than 0");
-        require(scaleLearningRate > 0, "scale_learning_rate", scaleLearningRate, "more than 0");
-        require(transformLearningRate >= 0, "transform_learning_rate", transformLearningRate, "0 or more");
-        require(clipLearningRate >= 0, "clip_learning_rate", clipLearningRate, "0 or more");
-        require(floor >= 0 && floor <= 1, "floor", floor, "0 to 1");
-        require(clip > 0, "clip", clip, "more than 0");
-        require(weightDecay >= 0, "weight_decay", weightDecay, "0 or more");
-        require(microBatch >= 1, "micro_batch", microBatch, "1 or more");
-        require(checkpointEvery >= 1, "checkpoint_every", checkpointEvery, "1 or more");
-        require(snapshotEvery >= 0, "snapshot_every", snapshotEvery, "0 or more");
+        Configuration.require(steps >= 1, "steps", steps, "1 or more");
+        Configuration.require(warmUp >= 0 && warmUp < steps, "warm_up", warmUp, "0 or more and below steps (%d)".formatted(steps));
+        Configuration.require(learningRate > 0, "learning_rate", learningRate, "more than 0");
+        Configuration.require(scaleLearningRate > 0, "scale_learning_rate", scaleLearningRate, "more than 0");
+        Configuration.require(transformLearningRate >= 0, "transform_learning_rate", transformLearningRate, "0 or more");
+        Configuration.require(clipLearningRate >= 0, "clip_learning_rate", clipLearningRate, "0 or more");
+        Configuration.require(floor >= 0 && floor <= 1, "floor", floor, "0 to 1");
+        Configuration.require(clip > 0, "clip", clip, "more than 0");
+        Configuration.require(weightDecay >= 0, "weight_decay", weightDecay, "0 or more");
+        Configuration.require(microBatch >= 1, "micro_batch", microBatch, "1 or more");
+        Configuration.require(checkpointEvery >= 1, "checkpoint_every", checkpointEvery, "1 or more");
+        Configuration.require(snapshotEvery >= 0, "snapshot_every", snapshotEvery, "0 or more");
     }
 
     /// A default of `steps` steps at this peak learning rate with 3 % warm-up (paper, Tables 6 and 7), cosine to 0, clip 1, no decay;
@@ -117,9 +118,5 @@ public record Optimisation(
                         new Adam.Group(scaleLearningRate, student.scales()),
                         new Adam.Group(transformLearningRate, student.transforms()),
                         new Adam.Group(clipLearningRate, student.clips())));
-    }
-
-    static void require(boolean holds, String key, Object found, String expected) {
-        if (!holds) throw new IllegalArgumentException("%s is %s; expected %s".formatted(key, found, expected));
     }
 }

@@ -21,6 +21,9 @@ import rqat.quant.Method;
 import rqat.recipe.Pipeline.Model;
 import rqat.run.Progress;
 import rqat.tensor.Torch;
+import rqat.texts.DataSettings;
+import rqat.texts.StageTexts;
+import rqat.texts.Texts;
 import rqat.train.MicroBatch;
 import rqat.train.ShuffledBatches;
 
@@ -239,7 +242,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         /// As the stage reads them, downloaded if need be.
         private StageTexts texts(DataSettings data, List<String> tasks, Texts texts) {
             var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.silent());
-            return StageTexts.of(session, data, tasks, texts, directory, StageTexts.inputs(session, data, new LinkedHashMap<>()));
+            return StageInputs.texts(session, data, tasks, texts, directory, StageInputs.with(session, data, new LinkedHashMap<>()));
         }
 
         private ShuffledBatches batches(StageTexts texts, int problems, int batch) {

@@ -13,8 +13,10 @@ import rqat.io.DataType;
 import rqat.model.ModelConfig;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
+import rqat.run.Configuration;
 import rqat.tensor.Torch;
 import rqat.text.Tokenizer;
+import rqat.texts.WordProblemTexts;
 import rqat.train.ChunkedHead;
 import rqat.train.Initialiser;
 import rqat.train.SftObjective;
@@ -56,9 +58,9 @@ public final class Pretrain {
         /// Checks the counts.
         public Settings {
             problems = List.copyOf(problems);
-            Optimisation.require(
+            Configuration.require(
                     problems.size() == WordProblems.TASKS.size(), "problems", problems, "one count for each of " + WordProblems.TASKS);
-            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
+            Configuration.require(batch >= 1, "batch", batch, "1 or more");
         }
     }
 

@@ -8,7 +8,11 @@ import rqat.quant.Method;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
+import rqat.run.Configuration;
 import rqat.run.Progress;
+import rqat.texts.DataSettings;
+import rqat.texts.Texts;
+import rqat.texts.WordProblemTexts;
 
 /// Post-training quantisation: a full-precision model to a quantised one whose latents training can go on from.
 public final class Quantize {
@@ -23,7 +27,7 @@ public final class Quantize {
         /// Checks the count.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
-            Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
+            Configuration.require(calibration >= 1, "calibration", calibration, "1 or more");
         }
 
         /// Round to nearest draws nothing.
@@ -37,12 +41,12 @@ public final class Quantize {
     ///
     /// @return the directory, which is `out` but in a content-addressed session
     public static Path run(Session session, Settings settings, Path model, Path out) {
-        var inputs = settings.drawsData() ? StageTexts.inputs(session, settings.data(), Session.inputs("model", model)) : Session.inputs("model", model);
+        var inputs = settings.drawsData() ? StageInputs.with(session, settings.data(), Session.inputs("model", model)) : Session.inputs("model", model);
         return session.produce("quantize", settings, inputs, out, work -> {
             int[][] windows =
                     switch (settings.method()) {
                         case Method.RoundToNearest _ -> new int[0][];
-                        case Method.Gptq _, Method.Awq _, Method.QuaRot _, Method.FlatQuant _ -> StageTexts.of(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
+                        case Method.Gptq _, Method.Awq _, Method.QuaRot _, Method.FlatQuant _ -> StageInputs.texts(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
                                 .calibration(settings.calibration());
                     };
             try (QuantisedModel source = ModelDirectory.load(model);

@@ -20,8 +20,13 @@ import rqat.rl.MismatchGate;
 import rqat.rl.OnPolicyObjective;
 import rqat.rl.Rollout;
 import rqat.rl.Signal;
+import rqat.run.Configuration;
 import rqat.run.Seeds;
 import rqat.text.Tokenizer;
+import rqat.texts.DataSettings;
+import rqat.texts.StageTexts;
+import rqat.texts.Texts;
+import rqat.texts.WordProblemTexts;
 import rqat.train.ChunkedHead;
 import rqat.train.Student;
 import rqat.train.Teacher;
@@ -78,9 +83,9 @@ public final class Reinforce {
         /// Checks the ranges that [OnPolicyObjective.Settings] does not.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
-            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
-            Optimisation.require(batch >= 1, "batch", batch, "1 or more");
-            Optimisation.require(coldStartPrompts >= 1, "cold_start_prompts", coldStartPrompts, "1 or more");
+            Configuration.require(problems >= 1, "problems", problems, "1 or more");
+            Configuration.require(batch >= 1, "batch", batch, "1 or more");
+            Configuration.require(coldStartPrompts >= 1, "cold_start_prompts", coldStartPrompts, "1 or more");
         }
 
         Signal rewards() {
@@ -100,14 +105,14 @@ public final class Reinforce {
     public static Path run(Session session, Settings settings, Path model, @Nullable Path teacher, boolean force, Path out) {
         boolean distils = settings.objective() == Objective.DISTILLATION;
         var named = distils ? Session.inputs("model", model, "teacher", Objects.requireNonNull(teacher)) : Session.inputs("model", model);
-        var inputs = StageTexts.inputs(session, settings.data(), named);
+        var inputs = StageInputs.with(session, settings.data(), named);
         return session.produce("grpo", settings, inputs, out, work -> {
             var stage = new Stage(
                     session,
                     work,
                     settings,
                     Tokenizer.load(model),
-                    StageTexts.of(session, settings.data(), settings.tasks(), Texts.WORKED, model, inputs));
+                    StageInputs.texts(session, settings.data(), settings.tasks(), Texts.WORKED, model, inputs));
             try (LoadedModel followed = distils ? LoadedModel.open(teacher, session.compute().place()) : null) {
                 TrainingRun.run(work, settings.optimisation(), model, student -> {
                     // The gate asks for rewards to learn from; a teacher has something to say to a student without any.

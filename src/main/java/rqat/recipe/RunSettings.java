@@ -16,6 +16,9 @@ import rqat.rl.GrpoLoss;
 import rqat.rl.OnPolicyObjective;
 import rqat.run.Configuration;
 import rqat.tensor.Torch;
+import rqat.texts.DataSettings;
+import rqat.texts.Texts;
+import rqat.texts.WordProblemTexts;
 
 /// The recipe of a whole run: which rows, and the settings of every stage. What `rqat run` and `rqat study` read from YAML.
 ///
@@ -122,7 +125,7 @@ public record RunSettings(
         /// Checks all methods, whichever the rows use.
         public QuantiseSettings {
             tasks = WordProblemTexts.checked(tasks);
-            Optimisation.require(calibration >= 1, "calibration", calibration, "1 or more");
+            Configuration.require(calibration >= 1, "calibration", calibration, "1 or more");
             for (Chain.Step step : Chain.Step.values()) {
                 if (step.quantises()) method(step, bits, groupSize, scaleType, rtn, gptq, quarot, flatquant);
             }
@@ -246,9 +249,9 @@ public record RunSettings(
         rows = List.copyOf(rows);
         List<String> names = rows.stream().map(RecipeRow::name).toList();
         if (new HashSet<>(names).size() < names.size()) throw new IllegalArgumentException("rows %s repeat a name".formatted(names));
-        Optimisation.require(jobs >= 1, "jobs", jobs, "1 or more");
-        Optimisation.require(threads >= 1, "threads", threads, "1 or more");
-        Optimisation.require(kvCacheGib > 0, "kv_cache_gib", kvCacheGib, "more than 0");
+        Configuration.require(jobs >= 1, "jobs", jobs, "1 or more");
+        Configuration.require(threads >= 1, "threads", threads, "1 or more");
+        Configuration.require(kvCacheGib > 0, "kv_cache_gib", kvCacheGib, "more than 0");
         Stream.concat(
                         study.compare().stream().flatMap(one -> Stream.of(one.row(), one.over())),
                         study.charts().stream().flatMap(one -> one.rows().stream()))

@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import rqat.run.Configuration;
 
 /// What a study has besides a run: repetitions, questions and pictures.
 ///
@@ -33,8 +34,8 @@ public record StudySettings(
         /// Checks the ranges.
         public ByStep {
             tasks = List.copyOf(tasks);
-            Optimisation.require(tasks.stream().allMatch(Evaluate::reasons), "tasks", tasks, "tasks that take reasoning");
-            Optimisation.require(problems >= 1, "problems", problems, "1 or more");
+            Configuration.require(tasks.stream().allMatch(Evaluate::reasons), "tasks", tasks, "tasks that take reasoning");
+            Configuration.require(problems >= 1, "problems", problems, "1 or more");
         }
     }
 
@@ -58,7 +59,7 @@ public record StudySettings(
     /// Checks the lists.
     public StudySettings {
         seeds = List.copyOf(seeds);
-        Optimisation.require(new HashSet<>(seeds).size() == seeds.size(), "seeds", seeds, "seeds that are all different");
+        Configuration.require(new HashSet<>(seeds).size() == seeds.size(), "seeds", seeds, "seeds that are all different");
         compare = List.copyOf(compare);
         charts = List.copyOf(charts);
     }

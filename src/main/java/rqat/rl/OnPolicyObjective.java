@@ -18,6 +18,7 @@ import rqat.generate.Sampling;
 import rqat.model.Decoder;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
+import rqat.texts.Problem;
 import rqat.train.ChunkedHead;
 import rqat.train.Objective;
 import rqat.train.StepReport;

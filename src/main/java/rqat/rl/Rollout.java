@@ -15,6 +15,7 @@ import rqat.generate.Listener;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.generate.StopReason;
+import rqat.texts.Problem;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
 import tools.jackson.databind.json.JsonMapper;

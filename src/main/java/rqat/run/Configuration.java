@@ -132,6 +132,13 @@ public final class Configuration {
         return new Resolved<>(value, resolved, origins, source);
     }
 
+    /// Refuses a value in a compact constructor: `key is found; expected ...`.
+    ///
+    /// @throws IllegalArgumentException unless `holds`
+    public static void require(boolean holds, String key, Object found, String expected) {
+        if (!holds) throw new IllegalArgumentException("%s is %s; expected %s".formatted(key, found, expected));
+    }
+
     /// A configuration record as a tree, with the keys and values of the YAML file.
     public static JsonNode toTree(Object value) {
         return MAPPER.valueToTree(value);

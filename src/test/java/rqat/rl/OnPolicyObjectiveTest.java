@@ -62,6 +62,7 @@ import rqat.tensor.Grad;
 import rqat.tensor.HostCopies;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
+import rqat.texts.Problem;
 import rqat.train.Adam;
 import rqat.train.Divergence;
 import rqat.train.Initialiser;

@@ -1,4 +1,4 @@
-package rqat.recipe;
+package rqat.texts;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,13 +11,13 @@ import rqat.data.RowFiles;
 import rqat.run.Progress;
 
 /// What recipes mean by the name of data.
-final class Data {
+public final class Data {
     private static final String HUB = "hub";
 
     private Data() {}
 
     /// Where benchmarks are: a directory with a folder for each, or `hub`.
-    static DataSource source(String data, Progress progress) {
+    public static DataSource source(String data, Progress progress) {
         if (data.equals(HUB)) return Hub.ofEnvironment(progress);
         Path directory = Path.of(data);
         if (!Files.isDirectory(directory)) {
@@ -27,7 +27,7 @@ final class Data {
     }
 
     /// The files that a stage learns from: a file, those of a directory, or those of a repository of the Hub; a training split is preferred.
-    static List<Path> files(String source, Progress progress) {
+    public static List<Path> files(String source, Progress progress) {
         Path path = Path.of(source);
         var publication = Publication.of(source, source, "data/train-*", "main/train-*", "train*", "**/train*", "**");
         if (Files.isRegularFile(path)) return List.of(path);

@@ -1,4 +1,4 @@
-package rqat.recipe;
+package rqat.texts;
 
 /// Which texts of the word problems a stage reads: those of the task that the model is evaluated on, or others (paper, section 3.5, which has
 /// mathematics and an encyclopedia).

@@ -1,4 +1,4 @@
-package rqat.rl;
+package rqat.texts;
 
 /// What the policy is asked in training.
 ///

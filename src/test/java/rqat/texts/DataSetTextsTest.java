@@ -1,4 +1,4 @@
-package rqat.recipe;
+package rqat.texts;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -94,8 +94,8 @@ class DataSetTextsTest {
     @Test
     void problemsOfTrainingAndValidationAreOthers() throws IOException {
         var texts = texts(problems(400), 2048, Texts.WORKED);
-        var training = new HashSet<>(texts.problems(Split.TRAIN, 1000).stream().map(rqat.rl.Problem::id).toList());
-        var validation = new HashSet<>(texts.problems(Split.VALIDATION, 1000).stream().map(rqat.rl.Problem::id).toList());
+        var training = new HashSet<>(texts.problems(Split.TRAIN, 1000).stream().map(rqat.texts.Problem::id).toList());
+        var validation = new HashSet<>(texts.problems(Split.VALIDATION, 1000).stream().map(rqat.texts.Problem::id).toList());
         assertThat(training.size() + validation.size()).isEqualTo(400);
         assertThat(validation).hasSizeBetween(8, 40).doesNotContainAnyElementsOf(training);
         assertThat(texts.problems(Split.TRAIN, 3)).hasSize(3).allSatisfy(problem ->

@@ -1,4 +1,4 @@
-package rqat.recipe;
+package rqat.texts;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

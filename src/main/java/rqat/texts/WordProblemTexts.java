@@ -1,4 +1,4 @@
-package rqat.recipe;
+package rqat.texts;
 
 import java.util.Arrays;
 import java.util.List;
@@ -6,8 +6,8 @@ import java.util.ArrayList;
 import java.util.stream.IntStream;
 import rqat.data.TokenSequence;
 import rqat.data.WordProblems;
-import rqat.data.WordProblems.Problem;
 import rqat.data.WordProblems.Split;
+import rqat.run.Configuration;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
 import rqat.text.Tokenizer;
@@ -18,19 +18,19 @@ import rqat.text.Tokenizer;
 /// @param tasks     difficulties, mixed in equal parts
 /// @param texts     which part of them training and calibration read
 /// @param seed      of the draw
-record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, long seed) implements StageTexts {
+public record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, long seed) implements StageTexts {
 
     /// Length of a random text in tokens, about that of a worked problem.
     private static final int RANDOM_LENGTH = 96;
 
     /// Worked problems.
-    WordProblemTexts(Tokenizer tokenizer, List<String> tasks, long seed) {
+    public WordProblemTexts(Tokenizer tokenizer, List<String> tasks, long seed) {
         this(tokenizer, tasks, Texts.WORKED, seed);
     }
 
     /// `tasks`, if there are such difficulties.
-    static List<String> checked(List<String> tasks) {
-        Optimisation.require(
+    public static List<String> checked(List<String> tasks) {
+        Configuration.require(
                 !tasks.isEmpty() && WordProblems.TASKS.containsAll(tasks), "tasks", tasks, "at least one of " + WordProblems.TASKS);
         return List.copyOf(tasks);
     }
@@ -42,7 +42,7 @@ record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, lo
     }
 
     /// Worked problems, every second with its question in the loss too, so that a model also learns the language.
-    static List<TokenSequence> pretraining(Tokenizer tokenizer, List<Problem> problems) {
+    public static List<TokenSequence> pretraining(Tokenizer tokenizer, List<WordProblems.Problem> problems) {
         return IntStream.range(0, problems.size())
                 .mapToObj(i -> sequence(tokenizer, problems.get(i), i % 2 == 0))
                 .toList();
@@ -75,23 +75,23 @@ record WordProblemTexts(Tokenizer tokenizer, List<String> tasks, Texts texts, lo
 
     /// `count` problems of a split with the prompt as the model sees it.
     @Override
-    public List<rqat.rl.Problem> problems(Split split, int count) {
+    public List<Problem> problems(Split split, int count) {
         return draw(split, count).stream()
-                .map(problem -> new rqat.rl.Problem(problem.id(), tokenizer.encode(problem.prompt()), problem.answer()))
+                .map(problem -> new Problem(problem.id(), tokenizer.encode(problem.prompt()), problem.answer()))
                 .toList();
     }
 
     /// Equal parts of each task, interleaved, so that any beginning of the list is a fair mixture.
-    private List<Problem> draw(Split split, int count) {
+    private List<WordProblems.Problem> draw(Split split, int count) {
         int each = Math.ceilDiv(count, tasks.size());
-        List<List<Problem>> perTask =
+        List<List<WordProblems.Problem>> perTask =
                 tasks.stream().map(task -> WordProblems.problems(split, task, each, seed)).toList();
-        var mixed = new ArrayList<Problem>(count);
+        var mixed = new ArrayList<WordProblems.Problem>(count);
         for (int i = 0; mixed.size() < count; i++) mixed.add(perTask.get(i % tasks.size()).get(i / tasks.size()));
         return mixed;
     }
 
-    private static TokenSequence sequence(Tokenizer tokenizer, Problem problem, boolean questionInLoss) {
+    private static TokenSequence sequence(Tokenizer tokenizer, WordProblems.Problem problem, boolean questionInLoss) {
         int[] prompt = tokenizer.encode(problem.prompt());
         int[] completion = tokenizer.encode(problem.completion());
         int[] ids = IntStream.concat(Arrays.stream(prompt), Arrays.stream(completion)).toArray();

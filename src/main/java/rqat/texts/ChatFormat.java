@@ -1,4 +1,4 @@
-package rqat.recipe;
+package rqat.texts;
 
 import java.nio.file.Path;
 import java.util.Arrays;

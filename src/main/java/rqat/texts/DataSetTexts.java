@@ -1,4 +1,4 @@
-package rqat.recipe;
+package rqat.texts;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -57,14 +57,14 @@ record DataSetTexts(ChatFormat format, List<Path> files, DataSettings data, Text
     }
 
     @Override
-    public List<rqat.rl.Problem> problems(Split split, int count) {
-        var problems = new ArrayList<rqat.rl.Problem>();
+    public List<Problem> problems(Split split, int count) {
+        var problems = new ArrayList<Problem>();
         var unreadable = new ArrayList<String>();
         try (Stream<Exercise> exercises = exercises(split)) {
             exercises.filter(exercise -> Gold.of(exercise.answer()).usable() || !unreadable.add(exercise.id()))
                     .limit(count)
                     .forEach(exercise ->
-                            problems.add(new rqat.rl.Problem(exercise.id(), tokenizer().encode(format.prompt(exercise)), exercise.answer())));
+                            problems.add(new Problem(exercise.id(), tokenizer().encode(format.prompt(exercise)), exercise.answer())));
         }
         if (!unreadable.isEmpty()) {
             say.accept("%s: problems left out because no answer could match their reference answer: %,d (%s%s)".formatted(
