@@ -234,7 +234,7 @@ public final class Evaluation {
 
     private Sample scored(Verifier.Judge judge, Sample expected, Completion completion) {
         String text = tokenizer.decode(completion.tokens(), true);
-        boolean truncated = completion.stop() != StopReason.STOP_TOKEN;
+        boolean truncated = completion.stop() == StopReason.LENGTH || completion.stop() == StopReason.ABORTED;
         Verdict verdict = judge.verdict(text, truncated);
         return new Sample(
                 expected.task(),

@@ -22,7 +22,8 @@ public record Request(int[] prompt, Sampling sampling, long seed, int limit, Det
     /// @param text         makes the detokeniser of the completion, `() -> tokenizer.detokenizer(true)`, called once; needed where the
     ///                     sampling has stop texts, null where nobody wants text
     /// @param alternatives how many of the most probable tokens to tell beside each token
-    /// @param prompt       whether the log-probabilities of the prompt's own tokens are wanted
+    /// @param prompt       whether the log-probabilities of the prompt's own tokens are wanted; then the prompt may be as long as the limit or the
+    ///                     model's context, and where it is, nothing else is done
     public record Details(@Nullable Supplier<Detokenizer> text, int alternatives, boolean prompt) {
         /// Ids and their log-probabilities are enough.
         public static final Details NONE = new Details(null, 0, false);

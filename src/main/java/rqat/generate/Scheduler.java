@@ -89,7 +89,8 @@ public final class Scheduler implements AutoCloseable {
 
     /// Puts a request at the end of the queue. Any thread. Messages count the submissions from 0.
     ///
-    /// @throws Failure USAGE when the prompt is empty, too long for the model, the cache or the request's own limit, or has unknown ids;
+    /// @throws Failure USAGE when the prompt is empty, leaves no room for a token in the model, the cache or the request's own limit (unless it
+    ///                 is only to be scored, [Request.Details#prompt]), or has unknown ids;
     ///                 FAILED when the scheduler is closed
     public Handle submit(Request request, RequestListener listener) {
         synchronized (door) {
@@ -107,9 +108,10 @@ public final class Scheduler implements AutoCloseable {
         int[] prompt = request.prompt();
         if (prompt.length == 0) throw Failure.usage("request %d has an empty prompt; give at least one token".formatted(number));
         int context = Math.min(model.maxPositions(), request.limit());
-        if (prompt.length >= context) {
+        int longest = request.details().prompt() ? context : context - 1;
+        if (prompt.length > longest) {
             throw Failure.usage("the prompt of request %d has %d tokens; %s of %d leaves room for at most %d. Shorten it."
-                    .formatted(number, prompt.length, context < model.maxPositions() ? "its limit" : "the model's context", context, context - 1));
+                    .formatted(number, prompt.length, context < model.maxPositions() ? "its limit" : "the model's context", context, longest));
         }
         for (int token : prompt) {
             if (token < 0 || token >= model.vocabularySize()) {
@@ -228,6 +230,7 @@ public final class Scheduler implements AutoCloseable {
             Sequence sequence = active.get(before + i);
             sequence.scored = true;
             tell(sequence, listener -> listener.prompt(choices));
+            if (sequence.length == sequence.limit) sequence.stop = StopReason.LENGTH;
         }
         removeEnded();
     }

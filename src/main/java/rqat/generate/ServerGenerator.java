@@ -119,9 +119,10 @@ public final class ServerGenerator implements Generator, Scorer {
         if (sampling.topK() > 0) body.put("top_k", sampling.topK());
         ArrayNode stops = body.putArray("stop_token_ids");
         sampling.stopIds().stream().sorted().forEach(stops::add);
+        if (!sampling.stopTexts().isEmpty()) sampling.stopTexts().forEach(body.putArray("stop")::add);
         JsonNode choice = choice(body);
         StopReason stop = switch (choice.path("finish_reason").asString("")) {
-            case "stop" -> StopReason.STOP_TOKEN;
+            case "stop" -> stoppedByText(choice) ? StopReason.STOP_TEXT : StopReason.STOP_TOKEN;
             case "length" -> StopReason.LENGTH;
             default -> StopReason.ABORTED;
         };
@@ -134,6 +135,12 @@ public final class ServerGenerator implements Generator, Scorer {
             tokens[tokens.length - 1] = sampling.stopIds().contains(said) ? said : sampling.stopIds().stream().min(Integer::compare).orElseThrow();
         }
         return new Completion(tokens, logProbabilities(choice, tokens.length, sampling.temperature() == 1), stop);
+    }
+
+    /// Other servers say which text it was, or are taken to mean a token; ours says which token it was.
+    private boolean stoppedByText(JsonNode choice) {
+        JsonNode reason = choice.path("stop_reason");
+        return reason.isString() || ours && reason.isMissingNode();
     }
 
     private int[] tokens(JsonNode choice) {
@@ -164,7 +171,8 @@ public final class ServerGenerator implements Generator, Scorer {
             throw Failure.usage("a sequence to score has %d tokens; expected 1 to %d, the model's context".formatted(sequence.length, context));
         }
         if (sequence.length == 1) return new float[0];
-        JsonNode values = choice(body(sequence).put("max_tokens", 1).put("temperature", 0).put("echo", true).put("logprobs", 0))
+        // That a sequence as long as the context can be scored, nothing may be sampled; not every server takes a 0.
+        JsonNode values = choice(body(sequence).put("max_tokens", ours ? 0 : 1).put("temperature", 0).put("echo", true).put("logprobs", 0))
                 .path("logprobs").path("token_logprobs");
         float[] result = new float[sequence.length - 1];
         for (int t = 0; t < result.length; t++) {

@@ -74,7 +74,6 @@ final class Answer {
     /// One more token; returns the piece to send, null where nothing is to be told yet.
     @Nullable ObjectNode token(int index, Choice choice, String text) {
         Part part = parts[index];
-        if (call.nothing()) return null;
         completionTokens++;
         if (part.splitter != null && part.splitter.thinking()) reasoningTokens++;
         part.choices.add(choice);
@@ -170,7 +169,6 @@ final class Answer {
     }
 
     private String finish(Completion completion) {
-        if (call.nothing()) return "length";
         return switch (completion.stop()) {
             case STOP_TOKEN, STOP_TEXT -> "stop";
             case LENGTH -> "length";

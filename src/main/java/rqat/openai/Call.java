@@ -92,11 +92,11 @@ record Call(
     private static Call read(
             Fields fields, ServedModel model, boolean chat, List<int[]> prompts, boolean logProbabilities, int alternatives, boolean echo, boolean thinking, int otherwise) {
         Tokenizer tokenizer = model.tokenizer();
-        for (int[] prompt : prompts) checkPrompt(chat ? "messages" : "prompt", prompt, model);
         Integer most = fields.integer("max_tokens", 0, Integer.MAX_VALUE);
         Integer mostOfChat = chat ? fields.integer("max_completion_tokens", 0, Integer.MAX_VALUE) : null;
         int limit = mostOfChat != null ? mostOfChat : most != null ? most : otherwise;
         if (limit == 0 && !echo) throw RequestError.invalid(mostOfChat != null ? "max_completion_tokens" : "max_tokens", "at most 0 tokens are asked for; expected 1 or more");
+        for (int[] prompt : prompts) checkPrompt(chat ? "messages" : "prompt", prompt, limit == 0 ? model.context() : model.context() - 1, model);
         int topK = fields.node("top_k") instanceof JsonNode node && node.isIntegralNumber() && node.asLong() == -1 ? 0 : orElse(fields.integer("top_k", 0, Integer.MAX_VALUE), 0);
         Set<Integer> stopIds = new TreeSet<>(fields.integers("stop_token_ids", tokenizer.size() - 1));
         if (!fields.flag("ignore_eos", false)) stopIds.addAll(tokenizer.stopIds());
@@ -136,11 +136,11 @@ record Call(
         }
     }
 
-    private static void checkPrompt(String field, int[] prompt, ServedModel model) {
+    private static void checkPrompt(String field, int[] prompt, int longest, ServedModel model) {
         if (prompt.length == 0) throw RequestError.invalid(field, "the prompt is empty; give at least one token");
-        if (prompt.length >= model.context()) {
+        if (prompt.length > longest) {
             throw RequestError.tooLong(field, "the prompt has %,d tokens; the model's context of %,d leaves room for at most %,d"
-                    .formatted(prompt.length, model.context(), model.context() - 1));
+                    .formatted(prompt.length, model.context(), longest));
         }
     }
 
@@ -229,10 +229,10 @@ record Call(
     /// @param drawn the seed where the call has none
     List<Request> requests(Tokenizer tokenizer, long drawn) {
         long first = seed == null ? drawn : seed;
-        var details = new Request.Details(() -> tokenizer.detokenizer(skipSpecial), alternatives, echo && logProbabilities);
+        var details = new Request.Details(() -> tokenizer.detokenizer(skipSpecial), alternatives, nothing || echo && logProbabilities);
         var requests = new ArrayList<Request>();
         for (int[] prompt : prompts) {
-            for (int i = 0; i < n; i++) requests.add(new Request(prompt, sampling, i == 0 ? first : Seeds.mix(first, i), Integer.MAX_VALUE, details));
+            for (int i = 0; i < n; i++) requests.add(new Request(prompt, sampling, i == 0 ? first : Seeds.mix(first, i), nothing ? prompt.length : Integer.MAX_VALUE, details));
         }
         return requests;
     }

@@ -127,6 +127,25 @@ class TokenChooserTest {
         float[] broken = {Float.NaN, Float.NaN};
         for (Sampling sampling : List.of(sampling(0, 1, 0), sampling(1, 1, 0), sampling(1, .9, 0), sampling(1, .9, 1))) {
             assertThatThrownBy(() -> TokenChooser.choose(sampling, broken, .5)).isInstanceOf(IllegalArgumentException.class);
+            assertThat(TokenChooser.choose(new StepModel.Draw(sampling, .5, 0), broken)).isNull();
         }
+    }
+
+    @Test
+    void theMostProbableAreTheFirstOfAFullSort() {
+        Property.forAll(100, random -> {
+            float[] probabilities = probabilities(random);
+            int count = random.nextInt(20);
+            int[] expected = IntStream.range(0, probabilities.length)
+                    .boxed()
+                    .sorted(Comparator.<Integer>comparingDouble(id -> -probabilities[id]).thenComparing(id -> id))
+                    .limit(count)
+                    .mapToInt(id -> id)
+                    .toArray();
+            assertThat(TokenChooser.mostProbable(probabilities, count)).isEqualTo(expected);
+            Choice choice = TokenChooser.choose(new StepModel.Draw(sampling(1, .9, 0), random.nextDouble(), count), probabilities);
+            assertThat(choice.logProbability()).isEqualTo((float) Math.log(probabilities[choice.token()]));
+            assertThat(choice.alternatives().stream().mapToInt(Choice.Alternative::token).toArray()).isEqualTo(expected);
+        });
     }
 }

@@ -46,6 +46,7 @@ import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.generate.Scheduler;
 import rqat.generate.ServerGenerator;
+import rqat.generate.StopReason;
 import rqat.io.Patience;
 import rqat.recipe.Engines;
 import rqat.run.RandomStream;
@@ -286,6 +287,40 @@ class ServerTest {
         for (int i = 1; i < sequence.length; i++) {
             String token = told.path("tokens").path(i).asString();
             assertThat(text.startsWith(token, told.path("text_offset").path(i).asInt()) || TOKENIZER.isSpecial(sequence[i])).isTrue();
+        }
+    }
+
+    @Test
+    void sequencesAsLongAsTheContextAreScored() {
+        start();
+        int context = engine.config().maxPositions();
+        var sequences = List.of(new int[context], new int[] {7}, new int[] {5, 6, 7, 8});
+        for (int t = 0; t < context; t++) sequences.getFirst()[t] = (31 * t + t * t) % TOKENIZER.size();
+        var settings = new ServerGenerator.Settings(
+                URI.create("http://127.0.0.1:%d/v1".formatted(server.port())), "", 4, Duration.ofSeconds(60), new Patience(Duration.ofMillis(2)));
+        List<float[]> scores = new ServerGenerator(settings, TOKENIZER, context).score(sequences);
+        server.close();
+        List<float[]> expected = engine.scorer().score(sequences);
+        for (int i = 0; i < expected.size(); i++) {
+            assertThat(scores.get(i)).containsExactly(expected.get(i), org.assertj.core.api.Assertions.within(1e-4f));
+        }
+    }
+
+    /// Stopped by a text, a completion does not end with a token that nobody sampled.
+    @Test
+    void aClientOfOursLearnsWhatStoppedACompletion() {
+        start();
+        var settings = new ServerGenerator.Settings(
+                URI.create("http://127.0.0.1:%d/v1".formatted(server.port())), "", 4, Duration.ofSeconds(60), new Patience(Duration.ofMillis(2)));
+        int[] prompt = TOKENIZER.encode("<|im_start|>user\n" + QUESTION + "<|im_end|>\n<|im_start|>assistant\n");
+        var generator = new ServerGenerator(settings, TOKENIZER, engine.config().maxPositions());
+        for (List<String> stops : List.of(List.<String>of(), List.of("=4", "never"))) {
+            var sampling = new Sampling(0, 1, 0, 100, TOKENIZER.stopIds(), stops);
+            var details = new Request.Details(() -> TOKENIZER.detokenizer(true), 0, false);
+            var completion = generator.generate(List.of(new Request(prompt, sampling, 1, Integer.MAX_VALUE, details)), Listener.NONE).getFirst();
+            String text = TOKENIZER.decode(completion.tokens());
+            assertThat(completion.stop()).isEqualTo(stops.isEmpty() ? StopReason.STOP_TOKEN : StopReason.STOP_TEXT);
+            assertThat(text).isEqualTo(stops.isEmpty() ? "<think>\n15*3=45\n45*2=90\n</think>\n\\boxed{90}<|im_end|>" : "<think>\n15*3=4");
         }
     }
 
