@@ -12,6 +12,9 @@ import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
+import rqat.text.jinja.JinjaError;
+import rqat.text.jinja.JinjaRendering;
+import rqat.text.jinja.JinjaTemplate;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -33,13 +36,13 @@ public final class ChatTemplate {
             "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
 
     private final String source;
-    private final Map<String, List<JinjaNode.Statement>> byName;
+    private final Map<String, JinjaTemplate> byName;
     private final Map<String, Object> specialTokens;
     private final LocalDateTime now;
 
     private ChatTemplate(
             String source,
-            Map<String, List<JinjaNode.Statement>> byName,
+            Map<String, JinjaTemplate> byName,
             Map<String, Object> specialTokens,
             LocalDateTime now) {
         this.source = source;
@@ -75,7 +78,7 @@ public final class ChatTemplate {
             return Optional.of(new ChatTemplate(file.toString(), Map.of("default", parse(file.toString(), read(file))), specialTokens, LocalDateTime.now()));
         }
         JsonNode node = config.map(root -> root.path("chat_template")).orElse(null);
-        Map<String, List<JinjaNode.Statement>> byName = new LinkedHashMap<>();
+        Map<String, JinjaTemplate> byName = new LinkedHashMap<>();
         if (node != null && node.isString()) {
             byName.put("default", parse(configFile.toString(), node.stringValue()));
         } else if (node != null && node.isArray()) {
@@ -124,12 +127,13 @@ public final class ChatTemplate {
         all.put("messages", new ArrayList<>(messages));
         all.put("add_generation_prompt", addGenerationPrompt);
         String name = all.get("tools") != null && byName.containsKey("tool_use") ? "tool_use" : "default";
-        List<JinjaNode.Statement> template = byName.get(name);
+        JinjaTemplate template = byName.get(name);
         if (template == null) {
             throw Failure.badFile(source + ": no chat template named default; found " + byName.keySet());
         }
         try {
-            return new JinjaInterpreter(now).render(template, all);
+            JinjaRendering rendering = template.render(all, now);
+            return new Rendering(rendering.text(), rendering.generated().stream().map(range -> new Tokenizer.Span(range.start(), range.end())).toList());
         } catch (JinjaError e) {
             throw failure(source, e);
         } catch (StackOverflowError e) {
@@ -137,13 +141,13 @@ public final class ChatTemplate {
         }
     }
 
-    private static List<JinjaNode.Statement> parse(String source, String template) {
+    private static JinjaTemplate parse(String source, String template) {
         if (template.length() > MAXIMUM_LENGTH) {
             throw Failure.badFile("%s: a chat template of %d characters; expected at most %d"
                     .formatted(source, template.length(), MAXIMUM_LENGTH));
         }
         try {
-            return JinjaParser.parse(template);
+            return JinjaTemplate.parse(template);
         } catch (JinjaError e) {
             throw failure(source, e);
         }

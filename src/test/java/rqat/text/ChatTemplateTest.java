@@ -21,7 +21,6 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
-import rqat.Property;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -114,22 +113,6 @@ class ChatTemplateTest {
         assertThat(render("{{ [a, b, c, d, e]|tojson }}", Map.of("a", 1, "b", 2L, "c", 0.1f, "d", new java.math.BigInteger("123456789012345678901234567890"),
                 "e", new java.math.BigDecimal("1.50")))).isEqualTo("[1, 2, 0.10000000149011612, 123456789012345678901234567890, 1.5]");
         assertThatThrownBy(() -> render("{{ a }}", Map.of("a", new Object()))).isInstanceOf(Failure.class);
-    }
-
-    /// Python's `repr` of floats, against its definition: the shortest decimal that reads back.
-    @Test
-    void printsNumbersThatReadBack() {
-        Property.forAll(2_000, random -> {
-            double value = Double.longBitsToDouble(random.nextLong());
-            if (Double.isFinite(value)) {
-                String printed = PythonValues.number(value);
-                assertThat(Double.parseDouble(printed)).isEqualTo(value);
-                assertThat(printed).matches("-?([0-9]+\\.[0-9]+|[0-9](\\.[0-9]+)?e[+-][0-9]{2,3})");
-                assertThat(printed.contains("e")).isEqualTo(value != 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e16));
-            }
-        });
-        assertThat(Stream.of(1e16, 1e15, 1.0, 0.1, 1e-4, 1e-5, 1.5e300, -2.5, 123456789.123).map(PythonValues::number))
-                .containsExactly("1e+16", "1000000000000000.0", "1.0", "0.1", "0.0001", "1e-05", "1.5e+300", "-2.5", "123456789.123");
     }
 
     static Stream<Arguments> mistakes() {

@@ -1,4 +1,4 @@
-package rqat.text;
+package rqat.text.jinja;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;

@@ -1,4 +1,4 @@
-package rqat.text;
+package rqat.text.jinja;
 
 import java.time.LocalDateTime;
 import java.util.ArrayList;
@@ -7,62 +7,25 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
-import rqat.text.JinjaNode.Arguments;
-import rqat.text.JinjaNode.Expression;
-import rqat.text.JinjaNode.Statement;
-import rqat.text.PythonValues.Tuple;
-import rqat.text.PythonValues.Undefined;
+import rqat.text.jinja.JinjaNode.Arguments;
+import rqat.text.jinja.JinjaNode.Expression;
+import rqat.text.jinja.JinjaNode.Statement;
+import rqat.text.jinja.JinjaValues.Callable;
+import rqat.text.jinja.JinjaValues.Loop;
+import rqat.text.jinja.JinjaValues.Method;
+import rqat.text.jinja.JinjaValues.Namespace;
+import rqat.text.jinja.JinjaValues.Values;
+import rqat.text.jinja.PythonValues.Tuple;
+import rqat.text.jinja.PythonValues.Undefined;
 
 /// Runs a template once. A value is only ever data: nothing that a message contains is parsed.
 final class JinjaInterpreter {
 
-    /// Something that can be called; printing or encoding it is an error.
-    sealed interface Callable {}
-
     /// A `macro` with the variables it was defined among.
     record Macro(JinjaNode.Macro node, Scope scope) implements Callable {}
 
-    /// A method of a string, list or dictionary, or of `loop`.
-    record Method(Object receiver, String name) implements Callable {}
-
     /// `range`, `namespace` and the like.
     record Global(String name) implements Callable {}
-
-    /// The one kind of value whose attributes can be set.
-    record Namespace(Map<String, @Nullable Object> attributes) {}
-
-    /// `loop`: where a `for` is in its items.
-    record Loop(List<@Nullable Object> items, int index) {}
-
-    /// Evaluated arguments of a call.
-    record Values(List<@Nullable Object> positional, Map<String, @Nullable Object> named) {
-        static final Values NONE = new Values(List.of(), Map.of());
-
-        /// The values of the parameters `names`, in that order; [#isMissing] tells those not given. The first `required` must be.
-        @Nullable Object[] bind(String function, int required, String... names) {
-            @Nullable Object[] bound = new Object[names.length];
-            int given = 0;
-            for (int i = 0; i < names.length; i++) {
-                boolean byPosition = i < positional.size();
-                boolean byName = named.containsKey(names[i]);
-                if (byPosition && byName || !byPosition && !byName && i < required) {
-                    throw new JinjaError(function + ": the argument '" + names[i] + "' is " + (byName ? "given twice" : "missing"));
-                }
-                bound[i] = byPosition ? positional.get(i) : byName ? named.get(names[i]) : MISSING;
-                given += byPosition || byName ? 1 : 0;
-            }
-            if (given < positional.size() + named.size()) {
-                throw new JinjaError(function + ": takes only the arguments " + List.of(names));
-            }
-            return bound;
-        }
-    }
-
-    private static final Undefined MISSING = new Undefined("missing argument");
-
-    static boolean isMissing(@Nullable Object value) {
-        return value == MISSING;
-    }
 
     /// Variables of a block; reading falls through to the enclosing ones.
     private record Scope(Map<String, @Nullable Object> variables, @Nullable Scope outer) {
@@ -92,7 +55,7 @@ final class JinjaInterpreter {
     final PythonValues values = new PythonValues();
     private final JinjaFunctions functions;
     private final StringBuilder rendered = new StringBuilder();
-    private final List<Tokenizer.Span> generated = new ArrayList<>();
+    private final List<JinjaRendering.Range> generated = new ArrayList<>();
     /// Where output goes: [#rendered], or what a macro or a `set` block collects.
     private StringBuilder out = rendered;
 
@@ -100,15 +63,15 @@ final class JinjaInterpreter {
 
     /// `now` is what `strftime_now` formats.
     JinjaInterpreter(LocalDateTime now) {
-        this.functions = new JinjaFunctions(this, now);
+        this.functions = new JinjaFunctions(values, now);
     }
 
     /// Renders `template` with `variables` (values of JSON kind).
-    ChatTemplate.Rendering render(List<Statement> template, Map<String, ? extends @Nullable Object> variables) {
+    JinjaRendering render(List<Statement> template, Map<String, ? extends @Nullable Object> variables) {
         Scope scope = new Scope(new HashMap<>(), null);
         variables.forEach((name, value) -> scope.variables.put(name, values.fromJava(value)));
         run(template, new Scope(scope));
-        return new ChatTemplate.Rendering(rendered.toString(), List.copyOf(generated));
+        return new JinjaRendering(rendered.toString(), List.copyOf(generated));
     }
 
     // ---- statements
@@ -167,7 +130,7 @@ final class JinjaInterpreter {
                 }
                 int start = out.length();
                 run(generation.body(), new Scope(scope));
-                generated.add(new Tokenizer.Span(start, out.length()));
+                generated.add(new JinjaRendering.Range(start, out.length()));
             }
             case JinjaNode.Break _ -> {
                 return Flow.BREAK;
@@ -218,7 +181,7 @@ final class JinjaInterpreter {
 
     private static void setAttribute(String target, String attribute, @Nullable Object value, Scope scope) {
         if (scope.get(target) instanceof Namespace namespace) {
-            namespace.attributes.put(attribute, value);
+            namespace.attributes().put(attribute, value);
         } else {
             throw new JinjaError("'" + target + "' is no namespace; only those have attributes that can be set");
         }
@@ -365,7 +328,7 @@ final class JinjaInterpreter {
         Scope inner = new Scope(macro.scope);
         for (int i = 0; i < bound.length; i++) {
             Object value = bound[i];
-            if (isMissing(value)) {
+            if (JinjaValues.isMissing(value)) {
                 value = i < firstDefault
                         ? new Undefined(parameters.get(i))
                         : evaluate(macro.node.defaults().get(i - firstDefault), inner);

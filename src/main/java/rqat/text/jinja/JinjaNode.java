@@ -1,4 +1,4 @@
-package rqat.text;
+package rqat.text.jinja;
 
 import java.util.List;
 import org.jspecify.annotations.Nullable;

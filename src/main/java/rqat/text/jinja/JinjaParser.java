@@ -1,15 +1,15 @@
-package rqat.text;
+package rqat.text.jinja;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import rqat.text.JinjaLexer.Kind;
-import rqat.text.JinjaLexer.Token;
-import rqat.text.JinjaNode.Arguments;
-import rqat.text.JinjaNode.Expression;
-import rqat.text.JinjaNode.Statement;
+import rqat.text.jinja.JinjaLexer.Kind;
+import rqat.text.jinja.JinjaLexer.Token;
+import rqat.text.jinja.JinjaNode.Arguments;
+import rqat.text.jinja.JinjaNode.Expression;
+import rqat.text.jinja.JinjaNode.Statement;
 
 /// Recursive descent over the part of Jinja that chat templates use, with Jinja's precedence (from loosest to tightest): inline `if`, `or`,
 /// `and`, `not`, comparisons, `+ -`, `~`, `* / // %`, `**`, signs, then attributes, items, calls, filters and tests.

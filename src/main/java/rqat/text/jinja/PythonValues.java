@@ -1,4 +1,4 @@
-package rqat.text;
+package rqat.text.jinja;
 
 import java.math.BigDecimal;
 import java.math.BigInteger;

@@ -1,4 +1,4 @@
-package rqat.text;
+package rqat.text.jinja;
 
 import java.time.LocalDateTime;
 import java.time.format.DateTimeFormatter;
@@ -11,11 +11,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import rqat.text.JinjaInterpreter.Values;
-import rqat.text.PythonValues.JsonStyle;
-import rqat.text.PythonValues.Tuple;
-import rqat.text.PythonValues.Undefined;
-import rqat.text.PythonValues.View;
+import rqat.text.jinja.JinjaValues.Values;
+import rqat.text.jinja.PythonValues.JsonStyle;
+import rqat.text.jinja.PythonValues.Tuple;
+import rqat.text.jinja.PythonValues.Undefined;
+import rqat.text.jinja.PythonValues.View;
 
 /// The filters, tests, methods and global functions that templates may name. What is not listed here is an error, never a guess.
 final class JinjaFunctions {
@@ -41,13 +41,11 @@ final class JinjaFunctions {
     /// As in Jinja's sandbox.
     private static final int MAXIMUM_RANGE = 100_000;
 
-    private final JinjaInterpreter interpreter;
     private final PythonValues values;
     private final LocalDateTime now;
 
-    JinjaFunctions(JinjaInterpreter interpreter, LocalDateTime now) {
-        this.interpreter = interpreter;
-        this.values = interpreter.values;
+    JinjaFunctions(PythonValues values, LocalDateTime now) {
+        this.values = values;
         this.now = now;
     }
 
@@ -57,9 +55,9 @@ final class JinjaFunctions {
     @Nullable Object attribute(@Nullable Object target, String name) {
         return switch (target) {
             case Undefined undefined -> throw new JinjaError("'" + undefined.name() + "' is undefined, so it has no '" + name + "'");
-            case JinjaInterpreter.Namespace namespace ->
+            case JinjaValues.Namespace namespace ->
                 namespace.attributes().containsKey(name) ? namespace.attributes().get(name) : new Undefined(name);
-            case JinjaInterpreter.Loop loop -> loopAttribute(loop, name);
+            case JinjaValues.Loop loop -> loopAttribute(loop, name);
             case null -> new Undefined(name);
             default -> method(target, name) instanceof Object method ? method : PythonValues.item(target, name);
         };
@@ -81,7 +79,7 @@ final class JinjaFunctions {
             default -> Set.of();
         };
         if (methods.contains(name)) {
-            return new JinjaInterpreter.Method(target, name);
+            return new JinjaValues.Method(target, name);
         }
         boolean key = target instanceof Map<?, ?> entries && entries.containsKey(name);
         if (name.startsWith("__") || !key && !methods.isEmpty() && UNSUPPORTED_METHODS.contains(name)) {
@@ -90,7 +88,7 @@ final class JinjaFunctions {
         return null;
     }
 
-    private @Nullable Object loopAttribute(JinjaInterpreter.Loop loop, String name) {
+    private @Nullable Object loopAttribute(JinjaValues.Loop loop, String name) {
         int index = loop.index();
         int length = loop.items().size();
         return switch (name) {
@@ -103,7 +101,7 @@ final class JinjaFunctions {
             case "length" -> (long) length;
             case "previtem" -> index == 0 ? new Undefined(name) : loop.items().get(index - 1);
             case "nextitem" -> index == length - 1 ? new Undefined(name) : loop.items().get(index + 1);
-            case "cycle" -> new JinjaInterpreter.Method(loop, name);
+            case "cycle" -> new JinjaValues.Method(loop, name);
             default -> throw new JinjaError("loop." + name + " is not supported");
         };
     }
@@ -168,7 +166,7 @@ final class JinjaFunctions {
             case "mapping" -> value instanceof Map<?, ?>;
             case "sequence", "iterable" ->
                 value instanceof String || value instanceof List<?> || value instanceof Map<?, ?> || value instanceof Undefined;
-            case "callable" -> value instanceof JinjaInterpreter.Callable || value instanceof Undefined;
+            case "callable" -> value instanceof JinjaValues.Callable || value instanceof Undefined;
             case "odd" -> Math.floorMod(PythonValues.toLong(value), 2) == 1;
             case "even" -> Math.floorMod(PythonValues.toLong(value), 2) == 0;
             case "lower" -> isCased(values.str(value), false);
@@ -202,7 +200,7 @@ final class JinjaFunctions {
                     entries.forEach((key, value) -> attributes.put(values.str(key), value));
                 }
                 attributes.putAll(arguments.named());
-                yield new JinjaInterpreter.Namespace(attributes);
+                yield new JinjaValues.Namespace(attributes);
             }
             case "raise_exception" ->
                 throw new JinjaError("the template refuses these messages: " + values.str(arguments.bind(name, 1, "message")[0]));
@@ -213,9 +211,9 @@ final class JinjaFunctions {
 
     private List<@Nullable Object> range(Values arguments) {
         Object[] bound = arguments.bind("range", 1, "start", "stop", "step");
-        long start = JinjaInterpreter.isMissing(bound[1]) ? 0 : PythonValues.toLong(bound[0]);
-        long stop = PythonValues.toLong(bound[JinjaInterpreter.isMissing(bound[1]) ? 0 : 1]);
-        long step = JinjaInterpreter.isMissing(bound[2]) ? 1 : PythonValues.toLong(bound[2]);
+        long start = JinjaValues.isMissing(bound[1]) ? 0 : PythonValues.toLong(bound[0]);
+        long stop = PythonValues.toLong(bound[JinjaValues.isMissing(bound[1]) ? 0 : 1]);
+        long step = JinjaValues.isMissing(bound[2]) ? 1 : PythonValues.toLong(bound[2]);
         if (step == 0) {
             throw new JinjaError("range: the step cannot be 0");
         }
@@ -297,7 +295,7 @@ final class JinjaFunctions {
                 }
                 yield name.equals("index") ? (long) places.getFirst() : (long) places.size();
             }
-            case JinjaInterpreter.Loop loop -> {
+            case JinjaValues.Loop loop -> {
                 List<@Nullable Object> choices = arguments.positional();
                 if (choices.isEmpty()) {
                     throw new JinjaError("loop.cycle: no values given");
@@ -687,7 +685,7 @@ final class JinjaFunctions {
         if (arguments.positional().isEmpty()) {
             Object[] bound = arguments.bind("map", 1, "attribute", "default");
             List<@Nullable Object> mapped = attributes(items, bound[0]);
-            if (!JinjaInterpreter.isMissing(bound[1])) {
+            if (!JinjaValues.isMissing(bound[1])) {
                 mapped.replaceAll(item -> item instanceof Undefined ? bound[1] : item);
             }
             return mapped;
@@ -719,7 +717,7 @@ final class JinjaFunctions {
     }
 
     private List<@Nullable Object> attributes(List<@Nullable Object> items, @Nullable Object attribute) {
-        if (attribute != null && !JinjaInterpreter.isMissing(attribute)) {
+        if (attribute != null && !JinjaValues.isMissing(attribute)) {
             items.replaceAll(item -> path(item, attribute));
         }
         return items;
@@ -739,7 +737,7 @@ final class JinjaFunctions {
     // ---- arguments
 
     private static @Nullable Object orElse(@Nullable Object argument, @Nullable Object otherwise) {
-        return JinjaInterpreter.isMissing(argument) ? otherwise : argument;
+        return JinjaValues.isMissing(argument) ? otherwise : argument;
     }
 
     private static String string(String function, @Nullable Object value) {

@@ -1,12 +1,12 @@
-package rqat.text;
+package rqat.text.jinja;
 
-/// Something wrong with a template, or with what it does to its input, at a line of it. [ChatTemplate] adds the file.
-final class JinjaError extends RuntimeException {
+/// Something wrong with a template, or with what it does to its input, at a line of it. Whoever reads the template adds the file.
+public final class JinjaError extends RuntimeException {
 
     private static final long serialVersionUID = 1;
 
     /// One-based line of the template, 0 while it is not known.
-    final int line;
+    public final int line;
 
     /// An error whose line the interpreter fills in.
     JinjaError(String message) {
