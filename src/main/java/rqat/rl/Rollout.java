@@ -16,6 +16,7 @@ import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.generate.StopReason;
 import rqat.texts.Problem;
+import rqat.verify.AnswerScope;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
 import tools.jackson.databind.json.JsonMapper;
@@ -56,9 +57,10 @@ public record Rollout(Problem problem, int group, Completion completion, String 
             Problem problem = problems.get(group);
             Completion completion = completions.get(i);
             String written = text.apply(completion.tokens());
+            String judged = AnswerScope.written(text.apply(problem.prompt()), written);
             Verdict verdict = completion.stop() == StopReason.ABORTED
                     ? null
-                    : judges.get(group).verdict(written, completion.stop() == StopReason.LENGTH);
+                    : judges.get(group).verdict(judged, completion.stop() == StopReason.LENGTH);
             rollouts.add(new Rollout(problem, group, completion, written, verdict));
         }
         return rollouts;

@@ -2,10 +2,8 @@ package rqat.verify;
 
 /// Which part of a completion may hold the answer.
 public enum AnswerScope {
-    /// After the last `</think>`; without one the model never finished thinking and there is no answer. For prompts that end in an
-    /// open `<think>`, whose completions need not contain the opening tag.
-    AFTER_THINK,
-    /// As [#AFTER_THINK] if the completion contains a thinking tag, else everything.
+    /// What follows the thinking. Where thinking never ended there is no answer; where there was none it is everything. A tag that the prompt
+    /// opened belongs to it, see [#written(String, String)].
     AUTO,
     /// Everything, as the published evaluation harnesses do.
     WHOLE;
@@ -20,8 +18,14 @@ public enum AnswerScope {
         }
         int close = completion.lastIndexOf(THINK_CLOSE);
         int start = close < 0 ? 0 : close + THINK_CLOSE.length();
-        boolean closed = close >= 0 || this == AUTO;
         boolean reopened = completion.indexOf(THINK_OPEN, start) >= 0;
-        return closed && !reopened ? start : -1;
+        return reopened ? -1 : start;
+    }
+
+    /// What is to be judged: the completion, with the tag before it that opens its thinking where the prompt's end is that tag. Templates of
+    /// models that always think (R1-Distill, QwQ, Qwen3-Thinking) write it, so their completions hold the closing tag alone, and one that was
+    /// cut while thinking holds none.
+    public static String written(String prompt, String completion) {
+        return prompt.stripTrailing().endsWith(THINK_OPEN) ? THINK_OPEN + completion : completion;
     }
 }

@@ -15,10 +15,12 @@ import java.util.regex.Pattern;
 public record ChoiceVerifier(AnswerScope scope, boolean lenient) implements Verifier {
     private static final int LONGEST = 100_000;
 
-    private static final String DECORATION = "[\\s*$({\\[\\\\]{0,8}(?:text|mathrm|mathbf|boxed)?[\\s*$({\\[]{0,4}";
-    private static final List<Pattern> STRICT = List.of(
-            Pattern.compile("(?i:answer)\\s{0,4}(?:is)?\\*{0,2}\\s{0,4}:" + DECORATION + "([A-D])(?![A-Za-z])"),
-            Pattern.compile("\\\\boxed\\s{0,4}\\{" + DECORATION + "([A-D])[\\s*$)}\\]]{0,4}\\}"));
+    private static final String DECORATION =
+            "(?:[\\s*$({\\[\\\\_]|(?:text|textbf|textit|mathrm|mathbf|boxed|bf|rm)(?![A-Za-z])|(?i:option|choice)(?![A-Za-z])){0,12}";
+    /// After an announcement, or in a box.
+    private static final Pattern STRICT = Pattern.compile("(?:(?i:answer)\\s{0,4}(?:is)?\\*{0,2}\\s{0,4}:|\\\\f?boxed\\s{0,4}\\{)" + DECORATION + "([A-D])(?![A-Za-z])");
+    /// What makes it no clear choice: another letter beside it.
+    private static final Pattern ANOTHER = Pattern.compile("[\\s*$)}\\]]{0,8}(?:[,/&]|(?i:or|and)(?![A-Za-z]))" + DECORATION + "[A-D](?![A-Za-z])");
 
     private static final String LETTER = "(?:^|\\s)(?:\\*\\*)?([A-D])(?:\\*\\*)?(?:[.,:\\s]|$)";
 
@@ -41,9 +43,20 @@ public record ChoiceVerifier(AnswerScope scope, boolean lenient) implements Veri
     private Verdict verdict(String completion, boolean truncated, String gold) {
         int start = scope.start(completion);
         String text = start < 0 ? "" : completion.substring(Math.max(start, completion.length() - LONGEST));
-        String letter = last(lenient ? LENIENT : STRICT, text);
+        String letter = lenient ? last(LENIENT, text) : chosen(text);
         if (letter.isEmpty()) return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
         return new Verdict(letter.equals(gold) ? Reason.MATCH : Reason.MISMATCH, letter);
+    }
+
+    /// The letter of the last announcement or box, empty where it names several.
+    private static String chosen(String text) {
+        String found = "";
+        Matcher another = ANOTHER.matcher(text);
+        for (Matcher matcher = STRICT.matcher(text); matcher.find(); ) {
+            boolean several = another.region(matcher.end(), text.length()).lookingAt();
+            found = several ? "" : matcher.group(1);
+        }
+        return found;
     }
 
     /// The letter of the last match of the first pattern that matches at all, empty when none does.

@@ -17,12 +17,17 @@ sealed interface Answer {
 
     /// Several answers.
     ///
-    /// @param open  the opening bracket of a tuple or interval, empty for a set or a bare list, whose order means nothing
+    /// @param open  the opening bracket of a tuple or interval, `\{` of a set, empty for a bare list; the order of the last two means nothing
     /// @param close the closing bracket, likewise
     record Sequence(String open, String close, List<Answer> elements) implements Answer {
 
         boolean isBare() {
             return open.isEmpty();
+        }
+
+        /// Whether the order of the elements means nothing.
+        boolean isUnordered() {
+            return isBare() || open.equals("\\{");
         }
 
         /// `(a, b)`, which may be a tuple or an open interval.
@@ -32,7 +37,14 @@ sealed interface Answer {
     }
 
     /// A value with a name, as in `x = 5` or `x \in [0, 1)`.
-    record Named(String name, Answer value) implements Answer {}
+    record Named(String name, Answer value) implements Answer {
+
+        /// Whether a calculation has the value, as in `m + n = 42`. An answer may be put so; where a problem's own answer is, it is the equation
+        /// that is asked for, and the bare value does not say it.
+        boolean isEquation() {
+            return name.chars().anyMatch(character -> "+-*/^".indexOf(character) >= 0);
+        }
+    }
 
     /// Anything else, as its normalised text.
     record Text(String normalised) implements Answer {

@@ -19,7 +19,7 @@ final class AnswerParser {
     private static final Set<String> PUNCTUATION = Set.of(".", ",", ";", ":");
     private static final Set<String> OPENING = Set.of("(", "[", "{", "\\{");
     private static final Set<String> CLOSING = Set.of(")", "]", "}", "\\}");
-    private static final Set<String> OPERATORS = Set.of("+", "-", "*", "/", "^", "<", ">", "\\le", "\\ge", "\\ne", "\\pm");
+    private static final Set<String> RELATIONS = Set.of("<", ">", "\\le", "\\ge", "\\ne", "\\pm");
 
     private final Budget budget;
 
@@ -31,7 +31,14 @@ final class AnswerParser {
     ///
     /// @throws Budget.Exhausted when it costs too many steps
     static Answer parse(String text, Budget budget) {
-        return new AnswerParser(budget).answer(LatexTokens.read(text), 0);
+        return new AnswerParser(budget).answer(LatexTokens.read(text, true), 0);
+    }
+
+    /// Reads an answer whose commas all separate: `100,200,300` may be one number or three, and only the other side knows.
+    ///
+    /// @throws Budget.Exhausted when it costs too many steps
+    static Answer parseAsList(String text, Budget budget) {
+        return new AnswerParser(budget).answer(LatexTokens.read(text, false), 0);
     }
 
     private Answer answer(List<Token> written, int depth) {
@@ -44,7 +51,7 @@ final class AnswerParser {
         if (!outline.separators.isEmpty()) {
             return list("", "", tokens, outline.separators, depth);
         }
-        if (outline.relation >= 0) {
+        if (!outline.relations.isEmpty()) {
             return named(tokens, outline, depth);
         }
         if (outline.enclosed) {
@@ -69,7 +76,13 @@ final class AnswerParser {
     }
 
     private static Answer.Text text(List<Token> tokens) {
-        return new Answer.Text(LatexTokens.join(tokens));
+        int choose = Outline.of(tokens).choose;
+        if (choose < 0) {
+            return new Answer.Text(LatexTokens.join(tokens));
+        }
+        // What is above and below it ends where the whole ends, whose braces are gone by now.
+        return new Answer.Text("\\binom { " + LatexTokens.join(tokens.subList(0, choose)) + " } { "
+                + LatexTokens.join(tokens.subList(choose + 1, tokens.size())) + " }");
     }
 
     private Answer list(String open, String close, List<Token> tokens, List<Integer> separators, int depth) {
@@ -100,25 +113,60 @@ final class AnswerParser {
         Outline outline = Outline.of(inside);
         boolean braces = open.endsWith("{") && close.endsWith("}");
         if (!outline.separators.isEmpty()) {
-            return list(braces ? "" : open, braces ? "" : close, inside, outline.separators, depth + 1);
+            boolean grouping = open.equals("{") && close.equals("}");
+            return list(grouping ? "" : open, grouping ? "" : close, inside, outline.separators, depth + 1);
         }
         boolean letter = open.equals("(") && inside.size() == 1 && inside.getFirst().isWord();
         return braces || letter ? answer(inside, depth + 1) : null;
     }
 
-    /// `name = value`: the value behind the last relation sign. Only a left side made of symbols is a name; an equation such as
-    /// `2x + 1 = 5` stays a text, so that it cannot pass for its right side. A sum in front of its result
-    /// (`2 + 3 = 5`) is dropped.
+    /// `name = value`: the value behind the last relation sign, or the other way round. A name is made of symbols: a letter, `f(2)`, `AB^2`, and
+    /// sums and products of such; an equation such as `2x + 1 = 5` stays a text, so that it cannot pass for its right side. A chain is its
+    /// value only if it holds: every number in it must be the last one (`2 + 3 = 5`, but not `2 + 4 = 5`).
     private Answer named(List<Token> tokens, Outline outline, int depth) {
-        List<Token> left = tokens.subList(0, outline.firstRelation);
-        Answer value = answer(tokens.subList(outline.relation + 1, tokens.size()), depth + 1);
-        if (value.isEmpty() || left.isEmpty()) {
+        List<List<Token>> sides = sides(tokens, outline.relations);
+        if (sides.stream().anyMatch(List::isEmpty)) {
             return text(tokens);
         }
-        if (value instanceof Answer.Number && NumberParser.parse(left, budget) != null) {
+        List<Token> left = sides.getFirst();
+        List<Token> right = sides.getLast();
+        if (sides.size() == 2 && isSymbol(right) && !isSymbol(left)) {
+            left = sides.getLast();
+            right = sides.getFirst();
+        }
+        Answer value = answer(right, depth + 1);
+        if (value.isEmpty()) {
+            return text(tokens);
+        }
+        boolean calculated = false;
+        for (List<Token> side : sides) {
+            Answer.Number number = side == right ? null : NumberParser.parse(side, budget);
+            if (number != null && !(value instanceof Answer.Number && Equality.equal(number, value, budget))) {
+                return text(tokens);
+            }
+            calculated |= number != null && side == left;
+        }
+        if (calculated) {
             return value;
         }
         return isName(left) ? new Answer.Named(LatexTokens.join(left), value) : text(tokens);
+    }
+
+    private static List<List<Token>> sides(List<Token> tokens, List<Integer> relations) {
+        var sides = new ArrayList<List<Token>>();
+        int start = 0;
+        for (int relation : relations) {
+            sides.add(tokens.subList(start, relation));
+            start = relation + 1;
+        }
+        sides.add(tokens.subList(start, tokens.size()));
+        return sides;
+    }
+
+    /// A variable, perhaps with an index.
+    private static boolean isSymbol(List<Token> tokens) {
+        boolean letter = tokens.getFirst().kind() == Kind.LETTERS && tokens.getFirst().text().length() == 1;
+        return letter && (tokens.size() == 1 || tokens.get(1).is("_") && tokens.size() <= 5);
     }
 
     private static boolean isName(List<Token> left) {
@@ -130,8 +178,8 @@ final class AnswerParser {
             } else if (token.kind() == Kind.SYMBOL && CLOSING.contains(token.text())) {
                 depth--;
             } else if (depth == 0) {
-                boolean index = i > 0 && left.get(i - 1).is("_");
-                if (token.kind() == Kind.NUMBER && !index || OPERATORS.contains(token.text())) {
+                boolean index = i > 0 && (left.get(i - 1).is("_") || left.get(i - 1).is("^"));
+                if (token.kind() == Kind.NUMBER && !index || RELATIONS.contains(token.text())) {
                     return false;
                 }
             }
@@ -154,13 +202,14 @@ final class AnswerParser {
 
         /// Commas, semicolons and the words `and`, `or`.
         private final List<Integer> separators = new ArrayList<>();
-        /// The first and the last `=` or `\in`, or -1.
-        private int firstRelation = -1;
-        private int relation = -1;
+        /// Every `=` and `\in`.
+        private final List<Integer> relations = new ArrayList<>();
         /// The only plus-minus sign, or -1.
         private int plusMinus = -1;
         /// Whether one pair of brackets holds everything.
         private boolean enclosed;
+        /// The first `\choose`, or -1.
+        private int choose = -1;
 
         static Outline of(List<Token> tokens) {
             var outline = new Outline();
@@ -177,11 +226,13 @@ final class AnswerParser {
                 } else if (depth == 0 && isSeparator(token)) {
                     outline.separators.add(i);
                 } else if (depth == 0 && (token.is("=") || token.is("\\in"))) {
-                    outline.firstRelation = outline.firstRelation < 0 ? i : outline.firstRelation;
-                    outline.relation = i;
+                    outline.relations.add(i);
                 } else if (depth == 0 && token.is("\\pm")) {
                     outline.plusMinus = i;
                     plusMinusCount++;
+                }
+                if (outline.choose < 0 && depth == 0 && token.is("\\choose")) {
+                    outline.choose = i;
                 }
                 reachedBottom |= depth == 0 && i < tokens.size() - 1;
             }

@@ -21,9 +21,14 @@ final class Equality {
     static boolean equal(Answer gold, Answer answer, Budget budget) {
         budget.spend(1);
         return switch (gold) {
-            case Named(String name, Answer value) -> answer instanceof Named(String otherName, Answer otherValue)
-                    ? name.equals(otherName) && equal(value, otherValue, budget)
-                    : equal(value, answer, budget);
+            case Named named when named.isEquation() && !(answer instanceof Named) && !(answer instanceof Text) -> false;
+            case Named(String name, Answer value) -> switch (answer) {
+                case Named(String otherName, Answer otherValue) when name.equals(otherName) && equal(value, otherValue, budget) -> true;
+                case Named _ -> FormulaEquality.equal(gold, answer, budget);
+                case Text(String normalised) when normalised.contains("=") -> FormulaEquality.equal(gold, answer, budget);
+                default -> equal(value, answer, budget);
+            };
+            case Text(String normalised) when answer instanceof Named && normalised.contains("=") -> FormulaEquality.equal(gold, answer, budget);
             case Answer _ when answer instanceof Named(_, Answer value) -> equal(gold, value, budget);
             case Number number when answer instanceof Number other -> equalNumbers(number, other, budget);
             case Sequence sequence when answer instanceof Sequence other -> equalSequences(sequence, other, budget);
@@ -51,9 +56,9 @@ final class Equality {
     }
 
     /// Order means nothing between bare lists and sets; brackets fix it. A tuple or open interval may be written without its brackets,
-    /// a closed or half-open interval may not.
+    /// a closed or half-open interval may not, and neither is a set.
     private static boolean equalSequences(Sequence a, Sequence b, Budget budget) {
-        if (a.isBare() && b.isBare()) {
+        if (a.isUnordered() && b.isUnordered()) {
             return contains(a.elements(), b.elements(), budget) && contains(b.elements(), a.elements(), budget);
         }
         boolean sameBrackets = a.open().equals(b.open()) && a.close().equals(b.close());

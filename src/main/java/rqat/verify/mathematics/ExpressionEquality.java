@@ -101,13 +101,19 @@ final class ExpressionEquality {
         collectVariables(b, variables);
         int compared = 0;
         for (Point point : variables.isEmpty() ? List.of(Point.POSITIVE) : List.of(Point.POSITIVE, Point.NEGATIVE, Point.MIXED)) {
-            ComplexDecimal x = valueAt(a, point, budget);
-            ComplexDecimal y = valueAt(b, point, budget);
+            var first = new NumericEvaluator(point, budget);
+            var second = new NumericEvaluator(point, budget);
+            ComplexDecimal x = valueAt(a, first);
+            ComplexDecimal y = valueAt(b, second);
             if ((x == null) != (y == null)) {
                 return false;
             }
             if (x != null && y != null) {
                 if (!NumericEvaluator.isNegligible(x.minus(y).modulus(), x.modulus().add(y.modulus()))) {
+                    return false;
+                }
+                // `1 + e^{-200}` looks like 1 in these digits; what is formally the same has been found the same before.
+                if (first.lostDigits() || second.lostDigits()) {
                     return false;
                 }
                 compared++;
@@ -116,9 +122,9 @@ final class ExpressionEquality {
         return compared > 0;
     }
 
-    private static @Nullable ComplexDecimal valueAt(Expression expression, Point point, Budget budget) {
+    private static @Nullable ComplexDecimal valueAt(Expression expression, NumericEvaluator evaluator) {
         try {
-            return new NumericEvaluator(point, budget).value(expression);
+            return evaluator.value(expression);
         } catch (Unreadable e) {
             return null;
         }

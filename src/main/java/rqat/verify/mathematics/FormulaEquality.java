@@ -32,8 +32,16 @@ final class FormulaEquality {
             case Answer.Number(ExactNumber value, boolean decimal) -> number(value, decimal);
             case Text text when !text.isWords() && !hasWord(text.normalised()) -> parse(text.normalised(), budget);
             case Sequence sequence -> sequence(sequence, budget);
+            case Answer.Named(String name, Answer value) -> equation(name, value, budget);
             default -> null;
         };
+    }
+
+    private static @Nullable Expression equation(String name, Answer value, Budget budget) {
+        Expression left = parse(name, budget);
+        Expression right = left == null ? null : formula(value, budget);
+        boolean values = right != null && kind(left) == Kind.VALUE && kind(right) == Kind.VALUE;
+        return values ? new Relation(Expression.RelationKind.EQUAL, left, right) : null;
     }
 
     /// An interval, a tuple, or the set that a bare list is.
@@ -46,7 +54,7 @@ final class FormulaEquality {
             }
             elements.add(value);
         }
-        if (sequence.isBare()) {
+        if (sequence.isUnordered()) {
             return new FiniteSet(List.copyOf(elements));
         }
         return elements.size() == 2

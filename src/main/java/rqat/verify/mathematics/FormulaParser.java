@@ -43,6 +43,8 @@ final class FormulaParser {
     /// Letters that are functions when a parenthesis follows.
     private static final Set<String> FUNCTION_LETTERS = Set.of("f", "g", "h", "F", "G", "H", "P");
 
+    private static final Expression DEGREE = Expression.quotient(Expression.ONE, Expression.integer(180), new Budget());
+
     private final List<Token> tokens;
     private final Dialect dialect;
     private final boolean real;
@@ -185,7 +187,8 @@ final class FormulaParser {
         var items = new ArrayList<Expression>();
         items.add(postfix());
         while (startsPrimary(functions)) {
-            if (dialect == Dialect.STRICT && isNumber(tokens.get(at))) {
+            boolean factorial = items.getLast() instanceof Call call && call.name().equals("factorial"); // `4!2!`
+            if (dialect == Dialect.STRICT && isNumber(tokens.get(at)) && !factorial) {
                 throw new Unreadable("a number behind a factor");
             }
             items.add(postfix());
@@ -253,6 +256,10 @@ final class FormulaParser {
                 result = MatrixAlgebra.transpose(result);
             } else if (is("^") && (isAt(at + 1, "degree") || isAt(at + 1, "{") && isAt(at + 2, "degree") && isAt(at + 3, "}"))) {
                 at += isAt(at + 1, "{") ? 4 : 2;
+                // The reference takes degrees for nothing.
+                if (dialect == Dialect.STRICT) result = Expression.product(List.of(result, new Constant("pi"), DEGREE));
+            } else if (dialect == Dialect.STRICT && accept("degree")) {
+                result = Expression.product(List.of(result, new Constant("pi"), DEGREE));
             } else if (is("^") && transposeEnd() > 0) {
                 at = transposeEnd();
                 result = MatrixAlgebra.transpose(result);

@@ -41,6 +41,12 @@ final class GroupedNumber {
         return end == number.length() ? digits.toString() : null;
     }
 
+    /// Whether a text is such a number of three or more groups without anything else, which a list without blanks looks like too.
+    static boolean isAmbiguous(String text) {
+        int first = text.indexOf(',');
+        return first >= 0 && text.indexOf(',', first + 1) >= 0 && withoutSeparators(text) != null;
+    }
+
     private static int digitsEnd(String text, int from) {
         int end = from;
         while (end < text.length() && text.charAt(end) >= '0' && text.charAt(end) <= '9') {

@@ -6,6 +6,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /// Reads the LaTeX (or plain text) of one answer as tokens in a single pass, dropping what does not change its meaning: white space,
 /// sizes and spacing, dollar and currency signs, degree signs, text wrappers. Different spellings of one thing (`\dfrac`, `\leq`, `−`)
@@ -42,7 +43,7 @@ final class LatexTokens {
             "left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr",
             "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "quad", "qquad", "enspace", "thinspace", "medspace",
             "thickspace", "negthinspace", "space", "nobreakspace", "hfill", "strut", "mathstrut", "rm", "bf", "it", "boxed", "fbox",
-            "degree", "pounds", "euro");
+            "pounds", "euro");
 
     private static final Set<String> TEXT = Set.of(
             "text", "textbf", "textit", "textrm", "textsf", "texttt", "textnormal", "textup", "mbox", "hbox", "emph", "mathrm", "mathbf",
@@ -63,7 +64,7 @@ final class LatexTokens {
             Map.entry('∞', "\\infty"), Map.entry('±', "\\pm"), Map.entry('≤', "\\le"), Map.entry('≥', "\\ge"), Map.entry('≠', "\\ne"),
             Map.entry('∈', "\\in"), Map.entry('∪', "\\cup"), Map.entry('∅', "\\emptyset"), Map.entry('≈', "\\approx"));
 
-    private static final String DROPPED_CHARACTERS = "$€£¥\"~°";
+    private static final String DROPPED_CHARACTERS = "$€£¥\"~";
 
     /// Thousands separators, longest first. Only those with a backslash may have white space behind them, and a plain comma inside
     /// brackets separates coordinates: `(12,102)` is a pair.
@@ -75,22 +76,35 @@ final class LatexTokens {
         TEXT
     }
 
+    private static final Pattern ARRAY = Pattern.compile("\\\\begin\\s{0,4}\\{array}\\s{0,4}\\{[clr|\\s]{0,200}}");
+    private static final Pattern ANGLES = Pattern.compile("\\\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])|(?<![A-Za-z\\\\])(?:sin|cos|tan)\\s{0,4}\\(");
+
     private final String text;
     private final boolean matrix;
+    /// Whether a degree sign may stand in the argument of a function, where it changes the value.
+    private final boolean angles;
+    /// Whether a comma may group digits.
+    private final boolean grouping;
     private final List<Token> tokens = new ArrayList<>();
     private final Deque<Brace> braces = new ArrayDeque<>();
     private int textDepth;
     private int brackets;
     private int at;
 
-    private LatexTokens(String text) {
+    private LatexTokens(String text, boolean grouping) {
         this.text = text;
         this.matrix = text.contains("\\begin");
+        this.angles = ANGLES.matcher(text).find();
+        this.grouping = grouping;
     }
 
     /// The tokens of an answer; total on any text.
-    static List<Token> read(String text) {
-        var reader = new LatexTokens(text);
+    ///
+    /// @param grouping whether a comma between digits may group them; otherwise it always separates
+    static List<Token> read(String written, boolean grouping) {
+        // An array in brackets is a matrix like the others.
+        String text = written.contains("{array}") ? ARRAY.matcher(written).replaceAll("\\\\begin{matrix}").replace("\\end{array}", "\\end{matrix}") : written;
+        var reader = new LatexTokens(text, grouping);
         while (reader.at < text.length()) {
             reader.next();
         }
@@ -158,7 +172,7 @@ final class LatexTokens {
             add(Kind.SYMBOL, "^");
             add(Kind.NUMBER, c == '²' ? "2" : "3");
         } else if (!Character.isWhitespace(c) && !Character.isSpaceChar(c) && Character.getType(c) != Character.FORMAT
-                && DROPPED_CHARACTERS.indexOf(c) < 0) {
+                && DROPPED_CHARACTERS.indexOf(c) < 0 && !(c == '°' && !angles)) {
             String symbol = CHARACTERS.getOrDefault(c, String.valueOf(c));
             add(symbol.length() > 1 ? Kind.COMMAND : Kind.SYMBOL, symbol);
         }
@@ -196,10 +210,10 @@ final class LatexTokens {
         } else if (name.equals("left") || name.equals("right")) {
             skipSpace();
             at += at < text.length() && text.charAt(at) == '.' ? 1 : 0;
-        } else if (name.equals("circ") && (endsWith("^") || endsWith("^", "{"))) {
+        } else if (name.equals("circ") && !angles && (endsWith("^") || endsWith("^", "{"))) {
             // A degree sign. What is left of `^{\circ}` is an empty group, which disappears when it closes.
             tokens.remove(endsWith("^") ? tokens.size() - 1 : tokens.size() - 2);
-        } else if (!DROPPED.contains(name)) {
+        } else if (!DROPPED.contains(name) && !(name.equals("degree") && !angles)) {
             String alias = ALIASES.getOrDefault(name, "\\" + name);
             add(alias.length() == 1 || alias.equals("\\{") || alias.equals("\\}") ? Kind.SYMBOL : Kind.COMMAND, alias);
         }
@@ -277,7 +291,7 @@ final class LatexTokens {
     /// The end of a further group of exactly three digits behind a thousands separator, or -1.
     private int groupEnd() {
         for (String separator : SEPARATORS) {
-            if (text.startsWith(separator, at) && !(separator.equals(",") && brackets > 0)) {
+            if (text.startsWith(separator, at) && !(separator.equals(",") && (brackets > 0 || !grouping || !isGrouped()))) {
                 int start = at + separator.length();
                 while (separator.length() > 1 && start < text.length() && text.charAt(start) == ' ') {
                     start++;
@@ -290,6 +304,26 @@ final class LatexTokens {
             }
         }
         return -1;
+    }
+
+    /// Whether the digits and plain commas around this comma are one number: one to three digits, then groups of three. `27,54,108` is a list.
+    private boolean isGrouped() {
+        int start = at;
+        while (start > 0 && (isDigit(start - 1) || text.charAt(start - 1) == ',')) {
+            start--;
+        }
+        int end = digitsEnd(start);
+        if (end == start || end - start > 3) {
+            return false;
+        }
+        while (end < text.length() && text.charAt(end) == ',' && isDigit(end + 1)) {
+            int group = digitsEnd(end + 1);
+            if (group - end != 4) {
+                return false;
+            }
+            end = group;
+        }
+        return true;
     }
 
     private int digitsEnd(int from) {

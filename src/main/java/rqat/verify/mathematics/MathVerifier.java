@@ -50,6 +50,10 @@ public record MathVerifier(AnswerScope scope) implements Verifier {
                 return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, text);
             }
             boolean equal = gold.answer() != null && Equality.equal(gold.answer(), answer, budget);
+            if (!equal && gold.answer() != null && (GroupedNumber.isAmbiguous(gold.text()) || GroupedNumber.isAmbiguous(text))) {
+                // Three groups of three digits are a number or a list; the other side may be neither in doubt.
+                equal = Equality.equal(AnswerParser.parseAsList(gold.text(), budget), AnswerParser.parseAsList(text, budget), budget);
+            }
             return new Verdict(equal ? Reason.MATCH : Reason.MISMATCH, text);
         } catch (Budget.Exhausted e) {
             return new Verdict(Reason.TIMEOUT, text);

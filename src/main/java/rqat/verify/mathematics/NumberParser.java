@@ -33,8 +33,16 @@ final class NumberParser {
             "dollar", "dollars", "euro", "euros", "yuan", "rupees", "unit", "units", "square", "squared", "sq", "cubic", "cubed", "point",
             "points", "time", "times", "way", "ways", "people", "student", "students", "children", "apple", "apples", "per");
 
-    /// Words that change the value when dropped.
-    private static final Set<String> NOT_UNITS = Set.of("not", "no", "half", "dozen", "dozens", "less", "more", "least", "most", "about");
+    /// Words that change the value when dropped: operations, parts, multiples, and what makes a number a guess or a bound.
+    private static final Set<String> NOT_UNITS = Set.of(
+            "not", "no", "less", "more", "least", "most", "about", "or", "to", "maybe", "perhaps", "roughly", "plus", "minus", "negative", "over", "divided",
+            "multiplied", "modulo", "mod", "choose", "factorial", "root", "power", "log", "base", "double", "doubled", "triple", "tripled", "twice", "half", "halves",
+            "halved", "third", "thirds", "quarter", "quarters", "fourth", "fourths", "fifth", "fifths", "sixth", "sixths", "seventh", "sevenths", "eighth", "eighths",
+            "ninth", "ninths", "tenth", "tenths", "twelfth", "twelfths", "hundredth", "hundredths", "thousandth", "thousandths", "millionth", "millionths", "dozen",
+            "dozens", "score", "gross", "tens", "hundreds", "thousands", "millions", "billions");
+
+    /// Words that belong to a unit behind it (`cm squared`) and change the value of a number.
+    private static final Set<String> POWERS = Set.of("squared", "cubed");
 
     private final List<Token> tokens;
     private final Budget budget;
@@ -92,6 +100,7 @@ final class NumberParser {
         if (first == null || !(first.isWord() || first.is("("))) {
             return;
         }
+        int start = at;
         while (at < tokens.size()) {
             Token token = tokens.get(at++);
             if (token.is("^")) {
@@ -99,7 +108,8 @@ final class NumberParser {
             } else if (token.isWord()) {
                 String word = token.text().toLowerCase(Locale.ROOT);
                 boolean unit = token.kind() == Kind.WORD || UNITS.contains(token.text()) || UNITS.contains(word);
-                if (!unit || NOT_UNITS.contains(word) || scale(token) != null) {
+                boolean power = at - 1 == start && POWERS.contains(word);
+                if (!unit || power || NOT_UNITS.contains(word) || scale(token) != null) {
                     throw new Unreadable("not a unit");
                 }
             } else if (!(token.is("/") || token.is("*") || token.is(".") || token.is("-") || token.is("(") || token.is(")"))) {

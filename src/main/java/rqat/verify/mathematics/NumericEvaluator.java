@@ -45,6 +45,7 @@ final class NumericEvaluator {
 
     private final Point point;
     private final Budget budget;
+    private boolean lost;
     private final Map<Symbol, ComplexDecimal> bound = new HashMap<>();
 
     NumericEvaluator(Point point, Budget budget) {
@@ -102,7 +103,7 @@ final class NumericEvaluator {
 
     /// Whether a number is zero but for rounding, beside numbers of that size.
     static boolean isNegligible(BigDecimal value, BigDecimal scale) {
-        int reference = scale.signum() == 0 ? 0 : Math.max(ComplexDecimal.magnitude(scale), -200);
+        int reference = scale.signum() == 0 ? 0 : ComplexDecimal.magnitude(scale);
         return value.signum() == 0 || ComplexDecimal.magnitude(value) < reference - ComplexDecimal.DIGITS + 10;
     }
 
@@ -117,12 +118,24 @@ final class NumericEvaluator {
             case Percent(Expression value) -> value(value).dividedBy(ComplexDecimal.of(BigDecimal.valueOf(100)));
             case Constant(String name) -> constant(name);
             case Symbol symbol -> bound.containsKey(symbol) ? bound.get(symbol) : variable(symbol);
-            case Sum(List<Expression> terms) -> terms.stream().map(this::value).reduce(ComplexDecimal.ZERO, ComplexDecimal::plus);
+            case Sum(List<Expression> terms) -> sum(terms.stream().map(this::value).toList());
             case Product(List<Expression> factors) -> factors.stream().map(this::value).reduce(ComplexDecimal.ONE, ComplexDecimal::times);
             case Power(Expression base, Expression exponent) -> power(value(base), exponent);
             case Call(String name, List<Expression> arguments) -> call(name, arguments);
             default -> throw new Unreadable("not a number");
         };
+    }
+
+    private ComplexDecimal sum(List<ComplexDecimal> terms) {
+        ComplexDecimal sum = terms.stream().reduce(ComplexDecimal.ZERO, ComplexDecimal::plus);
+        int last = ComplexDecimal.magnitude(sum.modulus()) - ComplexDecimal.DIGITS + 10;
+        lost |= !sum.isZero() && terms.stream().anyMatch(term -> !term.isZero() && ComplexDecimal.magnitude(term.modulus()) < last);
+        return sum;
+    }
+
+    /// Whether some term was too small beside its sum to be seen in the digits of the value.
+    boolean lostDigits() {
+        return lost;
     }
 
     private static ComplexDecimal constant(String name) {

@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.concurrent.Semaphore;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
+import rqat.verify.AnswerScope;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
@@ -37,7 +38,8 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
         /// `sys.stdin.buffer.readline` always gives the first line, `open(0)` is empty, `sys.stdout.buffer` does not exist, and a
         /// program of standard input fails when it has a class `Solution`.
         FAITHFUL,
-        /// Standard input and output work as in a process of one's own, but for their file descriptors: right programs are right.
+        /// A program is run as Python runs a script, its standard input and output working but for their file descriptors: right programs are
+        /// right. Only what follows the thinking is searched for it, and its fences may be indented, as in a list.
         REPAIRED
     }
 
@@ -67,9 +69,10 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
 
     /// As [#verify(String, boolean, String)] with tests that were read before.
     public Verdict verify(String completion, boolean truncated, ProgramTests tests) {
-        String code = code(completion);
+        int start = (mode == Mode.FAITHFUL ? AnswerScope.WHOLE : AnswerScope.AUTO).start(completion);
+        String code = start < 0 ? "" : code(completion.substring(start));
         if (code.isBlank()) return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
-        return new Verdict(run(code, tests).reason(), code);
+        return new Verdict(run(mode == Mode.FAITHFUL ? code : outdented(code), tests).reason(), code);
     }
 
     /// The text between the last two lines that contain three backticks; empty when there are fewer.
@@ -80,6 +83,13 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
         if (first < 0) return "";
         int start = completion.indexOf('\n', first) + 1;
         return start > end ? "" : completion.substring(start, end);
+    }
+
+    /// The code without the indentation that all its lines have.
+    private static String outdented(String code) {
+        return code.lines().filter(line -> !line.isBlank()).allMatch(line -> line.startsWith(" ") || line.startsWith("\t"))
+                ? code.stripIndent()
+                : code;
     }
 
     /// Runs a program against its tests up to the first that fails.

@@ -117,7 +117,9 @@ class Program:
         tests = open(source, "rb")
         try:
             sys.set_int_max_str_digits(50000)
-            self.take_away()
+            os.environ["OMP_NUM_THREADS"] = "1"
+            if self.faithful:
+                self.take_away()
             run = self.compile_function() if self.function else self.compile_script(io)
         except BaseException as error:
             answer(status="error", detail=describe(error))
@@ -136,7 +138,6 @@ class Program:
 
     def take_away(self):
         import importlib
-        os.environ["OMP_NUM_THREADS"] = "1"
         for module, names in REMOVED.items():
             loaded = importlib.import_module(module)
             for name in names.split():
@@ -206,7 +207,7 @@ class Program:
             """Standard input with its binary side, both working as they do in a process of one's own."""
 
             def __init__(self, text):
-                super().__init__(text)
+                super().__init__(text, None)  # any line ending is read as \n
                 self.buffer = io.BytesIO(text.encode())
 
         def run_faithfully(text):
@@ -217,7 +218,7 @@ class Program:
             first_stdin.readline = lambda *_: next(lines)
             sys.stdin, sys.stdout = MockedInput(io, text), Output(limit, False)
             builtins.open = lambda *_, **__: io.StringIO(text)
-            return called()
+            return called(main)
 
         def run(text):
             stdin.__init__(text)
@@ -229,10 +230,13 @@ class Program:
                     return real_open(file, mode, *rest, **options)
                 return stdin.buffer if "b" in mode else stdin
 
-            main.__globals__["open"] = builtins.open = opened
-            return called()
+            # As a script is run: names of its own for every test, and the module that pickles, dataclasses and __main__ are looked up in.
+            module = sys.modules["__main__"] = ModuleType("__main__")
+            exec(PRELUDE, module.__dict__)
+            module.open = builtins.open = opened
+            return called(lambda: exec(script, module.__dict__))
 
-        def called():
+        def called(main):
             captured = sys.stdout
             try:
                 main()
@@ -242,12 +246,18 @@ class Program:
                 builtins.open = real_open
             return {"output": captured.getvalue()}
 
+        def leave(code=None):
+            raise SystemExit(code)
+
+        from types import ModuleType
         builtins, first_stdin, real_open = sys.modules["builtins"], sys.stdin, open
+        if faithful:
+            main = self.load(as_function(self.code)).wrapped_function
+            return run_faithfully
         stdin, stdout = Input(""), Output(limit, True)
-        if not faithful:
-            sys.stdin, sys.stdout = stdin, stdout
-        main = self.load(as_function(self.code)).wrapped_function
-        return run_faithfully if faithful else run
+        builtins.quit = builtins.exit = leave
+        script = compile(self.code, "<program>", "exec", dont_inherit=True)
+        return run
 
 
 class MockedInput:

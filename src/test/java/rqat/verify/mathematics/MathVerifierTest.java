@@ -88,10 +88,11 @@ class MathVerifierTest {
         assertThat(verifier.verify("<think>it is \\boxed{3}", true, "3").reason()).isEqualTo(TRUNCATED);
         assertThat(reason("it is \\boxed{3}", "3")).isEqualTo(MATCH);
 
-        var prompted = new MathVerifier(AnswerScope.AFTER_THINK);
-        assertThat(prompted.verify("it is \\boxed{3}", false, "3").reason()).isEqualTo(NO_ANSWER);
-        assertThat(prompted.verify("it is \\boxed{3}", true, "3").reason()).isEqualTo(TRUNCATED);
-        assertThat(prompted.verify("it is </think>\\boxed{3}", true, "3").reason()).isEqualTo(MATCH);
+        String prompt = "<|user|>how many?<|assistant|><think>\n";
+        assertThat(reason(AnswerScope.written(prompt, "it is \\boxed{3}"), "3")).isEqualTo(NO_ANSWER);
+        assertThat(verifier.verify(AnswerScope.written(prompt, "it is \\boxed{3}"), true, "3").reason()).isEqualTo(TRUNCATED);
+        assertThat(verifier.verify(AnswerScope.written(prompt, "it is </think>\\boxed{3}"), true, "3").reason()).isEqualTo(MATCH);
+        assertThat(AnswerScope.written("<think>\n\n</think>\n\n", "\\boxed{3}")).as("thinking switched off").isEqualTo("\\boxed{3}");
 
         var whole = new MathVerifier(AnswerScope.WHOLE);
         assertThat(whole.verify("<think>it is \\boxed{3}", false, "3").reason()).isEqualTo(MATCH);
@@ -166,7 +167,7 @@ class MathVerifierTest {
         "5 | 6", "1 1/2 | 11/2", "2 3 | 6", "2 3 | 23", "12 | 1,2", "12.0000001 | 12", "0.0000001 | 0.0000002", "0.33 | 1/3", "50 | 50\\%",
         "5\\text{ million} | 5", "5 \\text{ dozen} | 5", "5 \\text{ or more} | 5", "\\text{not } 5 | 5", "5x | 5", "5m | 5", "32, 349 | 32349",
         "(2,1) | (1,2)", "2,1 | (1,2)", "[1,2] | (1,2)", "[0,1) | [0,1]", "0,1 | [0,1]", "1,2,3 | 1,2", "1 | 1,2", "x=5 | y=5", "2x+1=5 | 5",
-        "x+y=5 | 5", "7 = 11a+c | 11a+c", "2x = 5 | x = 5", "\\sqrt{2} | \\sqrt{3}", "2\\sqrt{3} | 3\\sqrt{2}", "\\frac{1}{2} | \\frac{2}{1}", "R | r", "A | B",
+        "7 = 11a+c | 11a+c", "2x = 5 | x = 5", "\\sqrt{2} | \\sqrt{3}", "2\\sqrt{3} | 3\\sqrt{2}", "\\frac{1}{2} | \\frac{2}{1}", "R | r", "A | B",
         "x \\geq 5 | x \\leq 5", "12:00 | 1:00", "-2021 | \\pm 2021", "204_5 | 204", "2^3 | 23", "1.000.000 | 1", "0/0 | 0", "1/0 | 0", "1e5 | 15",
         "\\frac{x}{2} | \\frac{x}{3}", "4! | 4", "10^{400} | 10^{401}", "\\Delta | \\delta", "1 2/3 | 5/4",
         "\\text{listen} | \\text{silent}", "x^2+1 | x^2-1", "\\pi | 3.14", "x | X", "5 | x+5", "2x+1=5 | x=2", "\\sqrt{x^2} | x", "\\begin{pmatrix}1\\\\2\\end{pmatrix} | (1,2)",
