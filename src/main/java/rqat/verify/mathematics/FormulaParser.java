@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import rqat.verify.mathematics.Expression.Call;
 import rqat.verify.mathematics.Expression.Constant;
@@ -40,6 +41,7 @@ final class FormulaParser {
     private static final int MAX_DEPTH = 100;
     private static final int MAX_DIGITS = 1200;
     private static final int MAX_POWER_OF_TEN = 300;
+    private static final Pattern NUMBER = Pattern.compile("\\d{1,100}(?:\\.\\d{1,100})?");
     /// Letters that are functions when a parenthesis follows.
     private static final Set<String> FUNCTION_LETTERS = Set.of("f", "g", "h", "F", "G", "H", "P");
 
@@ -391,6 +393,9 @@ final class FormulaParser {
     }
 
     private Expression variable(Token token, boolean mayBeApplied) {
+        if (token.kind() == Kind.ACCENT && styledNumber(token) instanceof String digits) {
+            return number(digits);
+        }
         if (token.text().equals("infty")) {
             return new Constant("infinity");
         }
@@ -410,6 +415,15 @@ final class FormulaParser {
     Expression name() {
         Expression atom = atom();
         return atom instanceof Symbol && accept("^") ? new Power(atom, superscript()) : atom;
+    }
+
+    /// The digits of a number that is written in a style, as in `\text{29}` and `\mathbf{29}`; null for anything else.
+    private static @Nullable String styledNumber(Token token) {
+        int colon = token.text().indexOf(':');
+        String accent = token.text().substring(0, colon);
+        String content = token.text().substring(colon + 1).strip();
+        boolean style = accent.startsWith("text") || accent.startsWith("math") || accent.equals("mbox");
+        return style && NUMBER.matcher(content).matches() ? content : null;
     }
 
     private String name(Token token) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import rqat.verify.mathematics.Expression.Call;
 import rqat.verify.mathematics.Expression.Chain;
 import rqat.verify.mathematics.Expression.Combination;
 import rqat.verify.mathematics.Expression.Constant;
@@ -294,6 +295,11 @@ final class StatementParser {
         int contentStart = formula.position();
         List<List<Expression>> groups = groups(true);
         List<Expression> elements = flatten(groups);
+        if (open.is("{") && elements.size() == 1 && formula.accept("\\choose")) {
+            Expression lower = collect(groups(true));
+            formula.expect("}");
+            return new Call("binomial", List.of(elements.getFirst(), lower));
+        }
         Token close = formula.next();
         boolean round = open.is("(") || open.is("[");
         boolean roundClose = close.is(")") || close.is("]");
