@@ -15,6 +15,7 @@ import rqat.format.ScaleType;
 import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.model.Weights;
 import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
@@ -43,7 +44,7 @@ public final class QatStepBench {
         Torch.compute(arguments.length > 1 ? Torch.Compute.valueOf(arguments[1]) : Torch.Compute.FAST_FLOAT32);
         var config = new ModelConfig(
                 ModelConfig.Family.QWEN3, 1024, 192, 512, 6, 6, 2, 32, 1024, 1e-6,
-                new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
+                new Rope(10_000, new Rope.None()), true, false, false, false, true);
         System.out.printf("model of %,d parameters%n", config.parameters());
         for (int batch : new int[] {4, 16}) {
             for (ScaleMode mode : ScaleMode.values()) compare(config, batch, 200, mode, steps);

@@ -21,6 +21,7 @@ import rqat.generate.Sampling;
 import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.model.Weights;
 import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
@@ -49,7 +50,7 @@ import rqat.train.Trainer;
 public final class RealShapeBench {
     private static final ModelConfig CONFIG = new ModelConfig(
             ModelConfig.Family.QWEN3, 151_936, 1024, 3072, 28, 16, 8, 128, 40_960, 1e-6,
-            new ModelConfig.Rope(1_000_000, new ModelConfig.Rope.None()), true, false, false, false, true);
+            new Rope(1_000_000, new Rope.None()), true, false, false, false, true);
 
     public static void main(String[] arguments) {
         String what = arguments.length > 0 ? arguments[0] : "distil";

@@ -14,6 +14,7 @@ import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.model.Weights;
 import rqat.run.RandomStream;
 import rqat.tensor.Scope;
@@ -31,7 +32,7 @@ public final class RolloutBench {
 
     private static final ModelConfig CONFIG = new ModelConfig(
             ModelConfig.Family.QWEN3, 512, 128, 384, 4, 4, 2, 32, 2048, 1e-6,
-            new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
+            new Rope(10_000, new Rope.None()), true, false, false, false, true);
 
     private enum Run {
         FP32(ScalarType.Float, Torch.Compute.FLOAT32),

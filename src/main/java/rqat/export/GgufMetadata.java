@@ -19,6 +19,7 @@ import rqat.io.GgufValue;
 import rqat.io.JsonFiles;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.text.Tokenizer;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.JsonNodeFactory;
@@ -70,8 +71,8 @@ final class GgufMetadata {
         put(family + ".vocab_size", config.vocabularySize());
         switch (config.rope().scaling()) {
             // Llama 3's has no keys but a tensor of divisors.
-            case ModelConfig.Rope.None _, ModelConfig.Rope.Llama3 _ -> {}
-            case ModelConfig.Rope.Uniform uniform -> {
+            case Rope.None _, Rope.Llama3 _ -> {}
+            case Rope.Uniform uniform -> {
                 put(family + ".rope.scaling.type", "linear");
                 put(family + ".rope.scaling.factor", (float) uniform.factor());
             }
@@ -97,7 +98,7 @@ final class GgufMetadata {
 
     /// The divisors of the rotary frequencies where they are scaled as in Llama 3, `[headDimension / 2]`.
     static Optional<float[]> rotaryFactors(ModelConfig config) {
-        if (!(config.rope().scaling() instanceof ModelConfig.Rope.Llama3 scaling)) return Optional.empty();
+        if (!(config.rope().scaling() instanceof Rope.Llama3 scaling)) return Optional.empty();
         float[] factors = new float[config.headDimension() / 2];
         double longest = scaling.originalPositions() / scaling.lowFrequencyFactor(), shortest = scaling.originalPositions() / scaling.highFrequencyFactor();
         for (int i = 0; i < factors.length; i++) {

@@ -15,6 +15,7 @@ import rqat.io.GgufTensor;
 import rqat.io.HostTensor;
 import rqat.io.JsonFiles;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -128,9 +129,9 @@ public final class GgufDirectory {
         double factor = 1;
         for (float value : stored) factor = Math.max(factor, value);
         double theta = config.path("rope_theta").asDouble();
-        float[] plain = new ModelConfig.Rope(theta, new ModelConfig.Rope.None()).inverseFrequencies(width);
+        float[] plain = new Rope(theta, new Rope.None()).inverseFrequencies(width);
         for (int original = 1 << 5; original <= 1 << 20; original *= 2) {
-            float[] scaled = new ModelConfig.Rope(theta, new ModelConfig.Rope.Llama3(factor, 1, 4, original)).inverseFrequencies(width);
+            float[] scaled = new Rope(theta, new Rope.Llama3(factor, 1, 4, original)).inverseFrequencies(width);
             boolean same = true;
             for (int i = 0; i < scaled.length; i++) same &= Math.abs(plain[i] / scaled[i] - stored[i]) <= 1e-4 * factor;
             if (same) {

@@ -47,6 +47,7 @@ import rqat.generate.StopReason;
 import rqat.model.Decoder;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.model.Weights;
 import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
@@ -730,7 +731,7 @@ class OnPolicyObjectiveTest {
     private static ModelConfig config(int vocabulary) {
         return new ModelConfig(
                 ModelConfig.Family.QWEN3, vocabulary, 16, 24, 2, 2, 1, 8, 64, 1e-6,
-                new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
+                new Rope(10_000, new Rope.None()), true, false, false, false, true);
     }
 
     private SequencedMap<String, Tensor> latents(ModelConfig config) {

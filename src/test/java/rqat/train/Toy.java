@@ -9,6 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import rqat.data.TokenSequence;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.tensor.Cpu;
 import rqat.tensor.Scope;
 
@@ -19,7 +20,7 @@ final class Toy {
     static ModelConfig config(boolean tied) {
         return new ModelConfig(
                 ModelConfig.Family.QWEN3, 50, 32, 48, 2, 4, 2, 8, 128, 1e-6,
-                new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, tied);
+                new Rope(10_000, new Rope.None()), true, false, false, false, tied);
     }
 
     /// Random fp32 latents; the caller closes them.

@@ -12,6 +12,7 @@ import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.run.RandomStream;
@@ -30,7 +31,7 @@ record TinyModel(ModelConfig config, SequencedMap<String, Tensor> tensors) imple
         int heads = family == ModelConfig.Family.LLAMA ? 3 : 4, keyValueHeads = family == ModelConfig.Family.LLAMA ? 3 : 2;
         var config = new ModelConfig(
                 family, VOCABULARY, 24, 40, 2, heads, keyValueHeads, 8, CONTEXT, 1e-6,
-                new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), family == ModelConfig.Family.QWEN3,
+                new Rope(10_000, new Rope.None()), family == ModelConfig.Family.QWEN3,
                 family == ModelConfig.Family.QWEN2, false, false, family != ModelConfig.Family.LLAMA);
         var tensors = new LinkedHashMap<String, Tensor>();
         config.tensors().forEach((name, shape) -> {

@@ -10,6 +10,7 @@ import org.junit.jupiter.api.Test;
 import rqat.Failure;
 import rqat.model.Decoder;
 import rqat.model.ModelConfig;
+import rqat.model.Rope;
 import rqat.model.Weights;
 import rqat.run.RandomStream;
 import rqat.tensor.Cpu;
@@ -21,7 +22,7 @@ import rqat.train.Initialiser;
 class TorchScorerTest {
     private static final ModelConfig CONFIG = new ModelConfig(
             ModelConfig.Family.QWEN3, 50, 32, 48, 2, 4, 2, 8, 40, 1e-6,
-            new ModelConfig.Rope(10_000, new ModelConfig.Rope.None()), true, false, false, false, true);
+            new Rope(10_000, new Rope.None()), true, false, false, false, true);
 
     @Test
     void agreesWithTheSoftmaxOfOneSequenceWhateverGoesTogether() {
