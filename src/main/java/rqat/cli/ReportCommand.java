@@ -10,6 +10,7 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
 import rqat.report.RunReport;
+import rqat.run.Checksums;
 
 /// `rqat report`.
 @Command(name = "report", description = "Write report.html of run directories, finished or not.", mixinStandardHelpOptions = true)
@@ -26,6 +27,7 @@ final class ReportCommand implements Callable<Integer> {
             if (!Files.isDirectory(run)) throw Failure.badFile("%s: no such run directory".formatted(run));
             Path html = run.resolve("report.html");
             RunReport.write(run, html);
+            Checksums.renew(run, "report.html");
             Output.print(spec, html.toString());
         }
         return 0;

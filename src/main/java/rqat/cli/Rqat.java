@@ -47,6 +47,7 @@ import rqat.run.Nearest;
             TokenizeCommand.class,
             ReportCommand.class,
             CompareCommand.class,
+            CheckCommand.class,
             PlanCommand.class,
             DoctorCommand.class,
             InitCommand.class,

@@ -190,7 +190,7 @@ final class Download {
         return headers.firstValue("Content-Range").orElse("").startsWith("bytes " + from + "-");
     }
 
-    private static String checksum(FileChannel file, RemoteFile expected) throws IOException {
+    static String checksum(FileChannel file, RemoteFile expected) throws IOException {
         boolean large = expected.checksum().length() == 64;
         MessageDigest digest;
         try {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
+import java.nio.channels.FileChannel;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -148,6 +149,26 @@ public final class Hub implements DataSource {
     /// Whether `name` could be a repository.
     public static boolean isId(String name) {
         return ID.matcher(name).matches() && !name.contains("..");
+    }
+
+    /// Whether a file of the cache's `blobs`, which are called by their checksums, is what its name says; also for files that are called otherwise,
+    /// of which nothing is known.
+    ///
+    /// @throws Failure BAD_FILE when it cannot be read
+    public static boolean isIntact(Path blob) {
+        String name = blob.getFileName().toString();
+        if (!isBlob(blob)) return true;
+        try (FileChannel file = FileChannel.open(blob)) {
+            return Download.checksum(file, new RemoteFile(name, file.size(), name)).equals(name);
+        } catch (IOException e) {
+            throw AtomicFiles.failure("read", blob, e);
+        }
+    }
+
+    /// Whether this is a file of the cache that is called by its checksum.
+    public static boolean isBlob(Path file) {
+        Path folder = file.getParent();
+        return folder != null && folder.endsWith("blobs") && CHECKSUM.matcher(file.getFileName().toString()).matches();
     }
 
     /// The directory of a model with its configuration, tokenizer and safetensors.

@@ -191,7 +191,11 @@ public final class AtomicFiles {
 
     /// SHA-256 of a text in UTF-8, 64 lower-case hexadecimal digits.
     public static String sha256(String text) {
-        return HexFormat.of().formatHex(newSha256().digest(text.getBytes(StandardCharsets.UTF_8)));
+        return sha256(text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    static String sha256(byte[] bytes) {
+        return HexFormat.of().formatHex(newSha256().digest(bytes));
     }
 
     /// What to tell the user about a failed access: `doing` is the verb (`read`, `write`, `rename`). A file that cannot be read is

@@ -68,7 +68,12 @@ public final class JsonFiles {
 
     /// Creates or replaces a file, indented.
     public static void write(Path file, JsonNode value) {
-        AtomicFiles.write(file, JSON.writer().with(SerializationFeature.INDENT_OUTPUT).writeValueAsString(value) + "\n");
+        AtomicFiles.write(file, text(value) + "\n");
+    }
+
+    /// A value as [#write] writes it, without the last line feed.
+    static String text(JsonNode value) {
+        return JSON.writer().with(SerializationFeature.INDENT_OUTPUT).writeValueAsString(value);
     }
 
     /// An object to fill.

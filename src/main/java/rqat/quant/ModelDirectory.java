@@ -30,6 +30,7 @@ import rqat.io.SafetensorsWriter;
 import rqat.io.TensorSource;
 import rqat.model.ModelConfig;
 import rqat.model.ModelLoader;
+import rqat.run.Checksums;
 import rqat.tensor.Grad;
 import rqat.tensor.HostTensors;
 import rqat.tensor.Place;
@@ -58,6 +59,7 @@ import tools.jackson.databind.node.ObjectNode;
 ///  - `sites.safetensors`: transforms and clip logits of the activations, float32 ([ActivationSites]), where there are any
 ///  - `transforms.safetensors`: the learned parameters of [FlatQuant], float32, from which training continues; checkpoint, codes and
 ///    sites follow from them and the latents
+///  - `checksums.json`: of the others ([Checksums]); those of latents and transforms are verified when the model is loaded
 ///
 /// A full-precision model has its checkpoint only: saved in a narrower dtype it loses the latents' low bits.
 public final class ModelDirectory {
@@ -133,6 +135,7 @@ public final class ModelDirectory {
             var grids = new LinkedHashMap<String, GridSpec>();
             model.grids().forEach((name, grid) -> grids.put(name, grid.spec()));
             new Description(described(method), model.scaleMode(), model.maskRule(), sites.format(), grids, provenance).write(directory);
+            Checksums.write(folder, List.of(Description.FILE, CodedModel.CODES, LATENTS, CodedModel.SITES, TRANSFORMS));
         }
         ModelFiles.copy(source, directory, json -> {
             // The head may have been untied from the embedding; a foreign source says how its own weights are packed.
@@ -225,6 +228,8 @@ public final class ModelDirectory {
                         transforms,
                         description.provenance());
                 checkWeights(model);
+                // Codes and checkpoint follow from latents and transforms, but half of the bits of these change no code.
+                Checksums.verify(folder, List.of(LATENTS, TRANSFORMS));
                 return model;
             } catch (RuntimeException e) {
                 latents.values().forEach(Tensor::close);

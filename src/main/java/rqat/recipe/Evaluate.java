@@ -20,6 +20,7 @@ import rqat.generate.Sampling;
 import rqat.generate.Scorer;
 import rqat.generate.ServerGenerator;
 import rqat.model.ModelConfig;
+import rqat.run.Adjustable;
 import rqat.run.Configuration;
 import rqat.run.Progress;
 import rqat.text.ChatTemplate;
@@ -45,7 +46,7 @@ public final class Evaluate {
             double temperature,
             double topP,
             int maxNewTokens,
-            int batch,
+            @Adjustable int batch,
             PublishedSettings published) {
         /// The paper's sampling on the embedded tasks.
         public static final Settings DEFAULT = new Settings(

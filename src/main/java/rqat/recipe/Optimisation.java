@@ -3,6 +3,7 @@ package rqat.recipe;
 import java.util.HashSet;
 import java.util.List;
 import java.util.stream.IntStream;
+import rqat.run.Adjustable;
 import rqat.run.Configuration;
 import rqat.train.Adam;
 import rqat.train.Schedule;
@@ -39,10 +40,10 @@ public record Optimisation(
         double floor,
         double clip,
         double weightDecay,
-        int microBatch,
-        boolean recomputeBlocks,
+        @Adjustable int microBatch,
+        @Adjustable boolean recomputeBlocks,
         List<String> frozen,
-        int checkpointEvery,
+        @Adjustable int checkpointEvery,
         int snapshotEvery) {
 
     /// Checks what [Schedule] and [Adam] do not.

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
@@ -12,7 +13,9 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 import rqat.Failure;
+import rqat.run.Configuration;
 
 /// Makes models and evaluates them, each once however often it is asked for, and what does not depend on each other side by side, `jobs` at
 /// a time. The result of a stage does not depend on what runs beside it.
@@ -27,7 +30,22 @@ final class Pipeline implements AutoCloseable {
         ///
         /// @param chain   all that was done to the full-precision model, this stage last; the name of the directory
         /// @param teacher the full-precision model
-        record Made(Model from, Chain chain, StageSettings settings, long seed, Path teacher) implements Model {}
+        record Made(Model from, Chain chain, StageSettings settings, long seed, Path teacher) implements Model {
+            /// What decides the result; rows that differ in what a stage may take of the machine share it.
+            private List<Object> identity() {
+                return List.of(from, chain, Configuration.identity(settings), seed, teacher);
+            }
+
+            @Override
+            public boolean equals(@Nullable Object other) {
+                return other instanceof Made made && identity().equals(made.identity());
+            }
+
+            @Override
+            public int hashCode() {
+                return identity().hashCode();
+            }
+        }
 
         /// What `chain` makes of the full-precision model in `directory`.
         ///

@@ -20,6 +20,7 @@ import rqat.rl.MismatchGate;
 import rqat.rl.OnPolicyObjective;
 import rqat.rl.Rollout;
 import rqat.rl.Signal;
+import rqat.run.Adjustable;
 import rqat.run.Configuration;
 import rqat.run.Seeds;
 import rqat.text.Tokenizer;
@@ -71,7 +72,7 @@ public final class Reinforce {
             int groupSize,
             double temperature,
             int maxNewTokens,
-            int batch,
+            @Adjustable int batch,
             Objective objective,
             Distill.Loss divergence,
             Advantages.Scaling scaling,

@@ -9,12 +9,15 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import rqat.Failure;
 import rqat.eval.TaskResult;
+import rqat.format.ModelFiles;
+import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
 import rqat.quant.LoadedModel;
 import rqat.recipe.Pipeline.Model;
 import rqat.recipe.Pipeline.Question;
 import rqat.report.RunReport;
 import rqat.report.Results;
+import rqat.run.Checksums;
 import rqat.run.Configuration;
 import rqat.run.Manifest;
 import rqat.run.Progress;
@@ -28,6 +31,9 @@ import tools.jackson.databind.node.JsonNodeFactory;
 /// is evaluated ([Pipeline]). Only chains stages: each reads and writes model directories that can be looked at, resumed and reused alone.
 /// The plain case of a [Study]: one repetition, the same settings for all rows, and directories named by their chain.
 public final class Run {
+    /// What a finished run or study has beside its stages and evaluations.
+    static final List<String> CHECKED = List.of("manifest.json", "results.json", "report.html");
+
     private Run() {}
 
     /// Runs what is missing of a run and writes `manifest.json`, `results.json` and `report.html` into `output`.
@@ -50,15 +56,21 @@ public final class Run {
         Tokenizer.load(model);
         Path manifest = output.resolve("manifest.json");
         Runnable write = () -> Manifest.write(
-                manifest, command, configuration, Map.of("model", Manifest.sha256(model)), Map.of("run", settings.seed()));
+                manifest, command, configuration, Map.of("model", ModelFiles.sha256(model)), Map.of("run", settings.seed()));
         if (!Files.exists(manifest)) write.run();
+        boolean finished = isFinished(settings, output) && Files.exists(output.resolve(Checksums.FILE));
+        // What is about to change has no checksum.
+        if (!finished) AtomicFiles.delete(output.resolve(Checksums.FILE));
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress);
         try (var pipeline = new Pipeline(session, settings.jobs(), output)) {
             Results results = rows(pipeline, settings, model);
             // Rows may have been added, or an unfinished run repeated with other settings.
-            if (!JsonFiles.read(manifest).path("configuration").equals(JsonFiles.normalised(configuration.tree()))) write.run();
+            boolean changed = !JsonFiles.read(manifest).path("configuration").equals(JsonFiles.normalised(configuration.tree()));
+            if (changed) write.run();
             results.write(output.resolve("results.json"));
             RunReport.write(output, output.resolve("report.html"));
+            if (!finished) Checksums.write(output, CHECKED);
+            else CHECKED.stream().filter(name -> changed || !name.equals("manifest.json")).forEach(name -> Checksums.renew(output, name));
             return results;
         }
     }

@@ -13,6 +13,7 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.eval.Evaluation;
+import rqat.format.ModelFiles;
 import rqat.format.Provenance;
 import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
@@ -68,13 +69,13 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
     /// Makes `out` by `stage`, unless it is there already: resumes what is unfinished, and publishes the directory when `body` has
     /// filled it. When `body` fails before anything was made that could be resumed, nothing is left behind.
     ///
-    /// @param settings everything that the result depends on besides the inputs, a record
-    /// @param inputs   directories that it is made from, by name; their keys or hashes become part of the stage's identity
+    /// @param settings a record; what of it is not [rqat.run.Adjustable] decides the result and is part of the stage's identity
+    /// @param inputs   model directories and files that it is made from, by name; their keys or hashes are part of it too
     /// @return the directory, which is `out` but where [Places#ADDRESSED]
     Path produce(String stage, Object settings, SequencedMap<String, Path> inputs, Path out, Consumer<Work> body) {
         var hashes = new TreeMap<String, String>();
         inputs.forEach((name, path) -> hashes.put(name, hash(path)));
-        var configuration = Configuration.toTree(new Identity(seed, compute, settings));
+        var configuration = Configuration.identity(new Identity(seed, compute, settings));
         var made = new Provenance.Stage(stage, seed, configuration.path("settings"), hashes, Map.of(
                 "rqat", Manifest.VERSION, "libtorch", Torch.VERSION, "java", String.valueOf(Runtime.version().feature())));
         String name = String.valueOf(out.getFileName());
@@ -92,11 +93,11 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
     }
 
     /// What stands for an input: the key of a content-addressed stage, which is known before it is made and survives that it is made again;
-    /// otherwise the hash of all files.
+    /// otherwise the hash of what decides what a model computes, or of a file.
     private static String hash(Path input) {
         return StageDirectory.key(input)
                 .filter(key -> input.getFileName().toString().endsWith("-" + key.substring(0, KEY_DIGITS)))
-                .orElseGet(() -> Manifest.sha256(input));
+                .orElseGet(() -> Files.isDirectory(input) ? ModelFiles.sha256(input) : AtomicFiles.sha256(input));
     }
 
     private void work(StageDirectory.Work directory, String name, Provenance.Stage made, Consumer<Work> body) {
@@ -109,8 +110,19 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
                 abandon(directory, watch, failure);
                 throw failure;
             }
+            directory.requireThere();
+            requireConfiguration(directory.directory());
             watch.write();
             directory.finish();
+        }
+    }
+
+    /// Weights that nothing describes are no model.
+    private static void requireConfiguration(Path directory) {
+        boolean weights = Files.exists(directory.resolve("model.safetensors")) || Files.exists(directory.resolve("model.safetensors.index.json"));
+        if (weights && !Files.exists(directory.resolve("config.json"))) {
+            throw Failure.failed("%s has weights and no config.json: it was removed while the stage was at work; nothing was published. Run the command again"
+                    .formatted(directory));
         }
     }
 

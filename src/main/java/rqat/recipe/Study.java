@@ -22,12 +22,15 @@ import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.eval.Comparison;
 import rqat.eval.TaskResult;
+import rqat.format.ModelFiles;
+import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
 import rqat.recipe.Pipeline.Model;
 import rqat.recipe.Pipeline.Question;
 import rqat.report.Document;
 import rqat.report.Document.Section;
 import rqat.report.Results;
+import rqat.run.Checksums;
 import rqat.run.Configuration;
 import rqat.run.Manifest;
 import rqat.run.Metrics;
@@ -124,13 +127,15 @@ public final class Study {
         Torch.compute(settings.compute());
         Path output = Path.of(settings.output());
         var inputs = new TreeMap<String, String>();
-        for (Variant row : rows) inputs.computeIfAbsent(row.settings().model(), _ -> Manifest.sha256(row.model()));
+        for (Variant row : rows) inputs.computeIfAbsent(row.settings().model(), _ -> ModelFiles.sha256(row.model()));
+        AtomicFiles.delete(output.resolve(Checksums.FILE));
         Manifest.write(output.resolve("manifest.json"), command, configuration, inputs, Map.of("study", settings.seed()));
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress, Session.Places.ADDRESSED);
         try (var pipeline = new Pipeline(session, settings.jobs(), Path.of(settings.study().cache()))) {
             Outcome outcome = new Study(settings, rows, pipeline).run();
             outcome.results.write(output.resolve("results.json"));
             outcome.document.write(output.resolve("report.html"));
+            Checksums.write(output, Run.CHECKED);
             return outcome;
         }
     }

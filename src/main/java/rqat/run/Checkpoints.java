@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Optional;
@@ -110,6 +111,22 @@ public final class Checkpoints {
             }
         }
         return Optional.empty();
+    }
+
+    /// What is wrong with each broken checkpoint, in one sentence, by its directory.
+    ///
+    /// @param intact hears of every file of the others
+    public Map<Path, String> problems(Consumer<Path> intact) {
+        var problems = new LinkedHashMap<Path, String>();
+        steps().forEach((step, checkpoint) -> {
+            try {
+                verify(step, checkpoint);
+                Manifest.files(checkpoint).keySet().forEach(name -> intact.accept(checkpoint.resolve(name)));
+            } catch (Failure failure) {
+                problems.put(checkpoint, String.valueOf(failure.getMessage()));
+            }
+        });
+        return problems;
     }
 
     private NavigableMap<Long, Path> steps() {

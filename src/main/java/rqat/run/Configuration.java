@@ -1,7 +1,9 @@
 package rqat.run;
 
+import java.lang.reflect.RecordComponent;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,8 +23,11 @@ import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.cfg.CoercionAction;
 import tools.jackson.databind.cfg.CoercionInputShape;
 import tools.jackson.databind.cfg.EnumFeature;
+import tools.jackson.databind.cfg.MapperConfig;
 import tools.jackson.databind.deser.ValueDeserializerModifier;
+import tools.jackson.databind.introspect.AnnotatedMember;
 import tools.jackson.databind.introspect.BeanPropertyDefinition;
+import tools.jackson.databind.introspect.JacksonAnnotationIntrospector;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.module.SimpleModule;
 import tools.jackson.databind.ser.std.ToStringSerializer;
@@ -67,6 +72,20 @@ public final class Configuration {
                     .addSerializer(Path.class, new ToStringSerializer(Path.class))
                     .setDeserializerModifier(new KeyRecorder()))
             .build();
+
+    private static final JsonMapper IDENTITY = MAPPER.rebuild().annotationIntrospector(new JacksonAnnotationIntrospector() {
+        @Override
+        public boolean hasIgnoreMarker(MapperConfig<?> config, AnnotatedMember member) {
+            return isAdjustable(member) || super.hasIgnoreMarker(config, member);
+        }
+
+        /// By the record itself: an annotation of a component is one of neither its field nor its accessor.
+        private static boolean isAdjustable(AnnotatedMember member) {
+            RecordComponent[] components = member.getDeclaringClass().getRecordComponents();
+            return components != null && Arrays.stream(components)
+                    .anyMatch(component -> component.getName().equals(member.getName()) && component.isAnnotationPresent(Adjustable.class));
+        }
+    }).build();
 
     private Configuration() {}
 
@@ -137,6 +156,11 @@ public final class Configuration {
     /// @throws IllegalArgumentException unless `holds`
     public static void require(boolean holds, String key, Object found, String expected) {
         if (!holds) throw new IllegalArgumentException("%s is %s; expected %s".formatted(key, found, expected));
+    }
+
+    /// What decides the result of a stage with these settings: [#toTree] without what is [Adjustable].
+    public static JsonNode identity(Object value) {
+        return IDENTITY.valueToTree(value);
     }
 
     /// A configuration record as a tree, with the keys and values of the YAML file.

@@ -27,7 +27,7 @@ public final class Manifest {
     ///
     /// @param command what the user typed, word by word
     /// @param configuration every value in force, and where it came from
-    /// @param inputs by the name under which the configuration refers to it: its hash, see [#sha256]
+    /// @param inputs by the name under which the configuration refers to it: its hash
     /// @param seeds by purpose
     public static void write(Path file, List<String> command, Configuration.Resolved<?> configuration, Map<String, String> inputs,
             Map<String, Long> seeds) {
@@ -48,17 +48,6 @@ public final class Manifest {
         new TreeMap<>(inputs).forEach(manifest.putObject("inputs")::put);
         new TreeMap<>(seeds).forEach(manifest.putObject("seeds")::put);
         JsonFiles.write(file, manifest);
-    }
-
-    /// One hash for an input: SHA-256 of a file's bytes; for a directory, of the lines `HASH  RELATIVE/PATH` (as `sha256sum` prints them)
-    /// of all files in it and below, sorted by path, hidden ones left out. Symbolic links to files count: model caches are made of them.
-    public static String sha256(Path input) {
-        if (!Files.isDirectory(input)) {
-            return AtomicFiles.sha256(input);
-        }
-        StringBuilder lines = new StringBuilder();
-        files(input).forEach((name, file) -> lines.append(AtomicFiles.sha256(file)).append("  ").append(name).append('\n'));
-        return AtomicFiles.sha256(lines.toString());
     }
 
     /// The files of a directory that count, by their path relative to it.

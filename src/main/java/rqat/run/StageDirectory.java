@@ -19,6 +19,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.SequencedSet;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
@@ -27,6 +28,7 @@ import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
+import rqat.io.SealedJson;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -60,7 +62,7 @@ public sealed interface StageDirectory {
     /// Finds out what is at `out`, whose last part must be a name: not empty, `.`, `..` or the root.
     ///
     /// @param configuration everything that the result depends on, see [Configuration#toTree]
-    /// @param inputs by name: the hash of each input, see [Manifest#sha256]
+    /// @param inputs by name: the hash of each input
     /// @throws Failure of kind USAGE if `out` or its unfinished work belongs to something else, with the keys that differ and what to do;
     /// of kind FAILED if another process is at work on it
     static StageDirectory open(Path out, String stage, JsonNode configuration, Map<String, String> inputs) {
@@ -80,7 +82,7 @@ public sealed interface StageDirectory {
     /// The key of a finished stage's directory; empty for any other directory.
     static Optional<String> key(Path directory) {
         Path file = directory.resolve(FINISHED);
-        if (!Files.isRegularFile(file) || !(JsonFiles.read(file) instanceof ObjectNode stage)) {
+        if (!Files.isRegularFile(file) || !(SealedJson.read(file) instanceof ObjectNode stage)) {
             return Optional.empty();
         }
         stage.remove("files");
@@ -122,17 +124,16 @@ public sealed interface StageDirectory {
                 return finished(out, identity);
             }
             Path partial = out.resolveSibling(out.getFileName() + PARTIAL);
-            Work work = new Work(out, partial, identity, lock);
             if (!Files.exists(partial, LinkOption.NOFOLLOW_LINKS)) {
                 AtomicFiles.writeDirectory(partial, directory -> JsonFiles.write(directory.resolve(BEGUN), identity));
-                return new Fresh(work);
+                return new Fresh(new Work(out, partial, identity, lock));
             }
             if (Files.exists(partial.resolve(FINISHED))) {
                 requireSame(identity, readIdentity(partial, FINISHED), partial);
-                return work.publish();
+                return new Work(out, partial, identity, lock).publish();
             }
             requireSame(identity, readIdentity(partial, BEGUN), partial);
-            return new Resumable(work);
+            return new Resumable(new Work(out, partial, identity, lock));
         } catch (RuntimeException | Error e) {
             lock.release();
             throw e;
@@ -180,7 +181,7 @@ public sealed interface StageDirectory {
         }
         JsonNode found;
         try {
-            found = JsonFiles.read(directory.resolve(file));
+            found = SealedJson.read(directory.resolve(file));
         } catch (Failure failure) {
             throw Failure.usage("%s; %s stays as it is. Choose another output directory, or move it away"
                     .formatted(failure.getMessage(), directory));
@@ -233,12 +234,14 @@ public sealed interface StageDirectory {
         private final Path partial;
         private final ObjectNode identity;
         private final Lock lock;
+        private final @Nullable Object begun;
 
         private Work(Path out, Path partial, ObjectNode identity, Lock lock) {
             this.out = out;
             this.partial = partial;
             this.identity = identity;
             this.lock = lock;
+            this.begun = key();
         }
 
         /// `OUT.partial`, where all results go.
@@ -252,16 +255,38 @@ public sealed interface StageDirectory {
         }
 
         /// Hashes all results and gives the directory its final name. Hidden files and checkpoints are dropped.
+        ///
+        /// @throws Failure FAILED when the directory was removed while the stage was at work, so that what is there now is not all
         public Finished finish() {
+            requireThere();
             ObjectNode stage = identity.deepCopy();
-            ObjectNode files = stage.putObject("files");
-            Manifest.files(partial).forEach((name, file) -> {
-                if (!name.equals(BEGUN) && !name.startsWith(CHECKPOINTS + "/")) {
-                    files.putObject(name).put("bytes", size(file)).put("sha256", AtomicFiles.sha256(file));
-                }
-            });
-            JsonFiles.write(partial.resolve(FINISHED), stage);
+            SortedMap<String, Path> files = Manifest.files(partial);
+            files.keySet().removeIf(name -> name.equals(BEGUN) || name.startsWith(CHECKPOINTS + "/"));
+            Checksums.put(stage, files);
+            SealedJson.write(partial.resolve(FINISHED), stage);
             return publish();
+        }
+
+        /// Makes sure that the directory is still the one that the stage began with.
+        ///
+        /// @throws Failure FAILED when it was removed or replaced
+        public void requireThere() {
+            if (!isThere()) {
+                throw Failure.failed("%s was removed or replaced while the stage was at work on it; nothing was published. Run the command again".formatted(partial));
+            }
+        }
+
+        private boolean isThere() {
+            return Files.isRegularFile(partial.resolve(BEGUN)) && Objects.equals(begun, key());
+        }
+
+        /// What the operating system calls the file that the work began with.
+        private @Nullable Object key() {
+            try {
+                return Lock.key(partial.resolve(BEGUN));
+            } catch (IOException e) {
+                throw AtomicFiles.failure("read", partial.resolve(BEGUN), e);
+            }
         }
 
         /// From `stage.json` on only this is left to do, by whoever comes next if the process dies here.
@@ -294,7 +319,8 @@ public sealed interface StageDirectory {
         ///
         /// @return whether it is gone
         public boolean abandon(Collection<String> resumable) {
-            boolean useful = Manifest.files(partial).entrySet().stream()
+            // What was written after the directory had been removed is of no use to anybody.
+            boolean useful = isThere() && Manifest.files(partial).entrySet().stream()
                     .anyMatch(file -> resumable.stream().anyMatch(name -> file.getKey().startsWith(name + "/")) && size(file.getValue()) > 0);
             if (!useful) {
                 AtomicFiles.delete(partial);

@@ -1,5 +1,6 @@
 package rqat.train;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -74,6 +75,7 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
                     task.note(String.format(Locale.ROOT, "loss %.4f", numbers.get("loss").doubleValue()));
                     task.advance(1);
                     if (finished[0] % every == 0 || finished[0] == trainer.schedule().steps()) {
+                        requireThere(metricsFile);
                         metrics.force();
                         save(store, finished[0], trainer);
                     }
@@ -82,6 +84,13 @@ public record ResumableRun(Path directory, Path checkpoints, int every, String l
                 if (failure.kind() == Failure.Kind.INTERRUPTED && finished[0] > first) saveInterrupted(store, finished[0], trainer, metrics, failure);
                 throw failure;
             }
+        }
+    }
+
+    /// A checkpoint would make a directory anew that somebody has removed, without what was in it.
+    private static void requireThere(Path metricsFile) {
+        if (!Files.exists(metricsFile)) {
+            throw Failure.failed("%s was removed during the training, which ends here; nothing was published. Run the command again".formatted(metricsFile.getParent()));
         }
     }
 

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.Failure;
 import rqat.io.AtomicFiles;
-import rqat.io.JsonFiles;
+import rqat.io.SealedJson;
 import tools.jackson.databind.JsonNode;
 
 class StageDirectoryTest {
@@ -82,7 +82,7 @@ class StageDirectoryTest {
         }
         assertThat(content()).containsExactly("out/model.safetensors", "out/quantization/codes", "out/stage.json");
         StageDirectory.Finished finished = (StageDirectory.Finished) open();
-        assertThat(finished.stage()).isEqualTo(JsonFiles.read(out.resolve("stage.json")));
+        assertThat(finished.stage()).isEqualTo(SealedJson.read(out.resolve("stage.json")));
         assertThat(finished.stage().path("stage").stringValue()).isEqualTo("quantise");
         assertThat(finished.stage().path("configuration").toString()).isEqualTo("{\"bits\":3,\"rate\":0.1,\"tasks\":[\"a\"]}");
         assertThat(finished.stage().path("inputs").toString()).isEqualTo("{\"model\":\"ab12\"}");
