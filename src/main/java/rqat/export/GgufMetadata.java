@@ -76,7 +76,20 @@ final class GgufMetadata {
                 put(family + ".rope.scaling.type", "linear");
                 put(family + ".rope.scaling.factor", (float) uniform.factor());
             }
+            case Rope.Yarn yarn -> yarn(family, yarn);
         }
+    }
+
+    /// llama.cpp multiplies cosines and sines by `attn_factor (1 + 0.1 ln(factor))` and rounds the bounds of the blend outwards.
+    private void yarn(String family, Rope.Yarn yarn) {
+        if (!yarn.truncate()) throw Failure.badFile("%s: YaRN with truncate false; llama.cpp always truncates".formatted(directory));
+        String scaling = family + ".rope.scaling.";
+        put(scaling + "type", "yarn");
+        put(scaling + "factor", (float) yarn.factor());
+        put(scaling + "original_context_length", (int) yarn.originalPositions());
+        put(scaling + "attn_factor", (float) (yarn.attentionFactor() / (1 + 0.1 * Math.log(yarn.factor()))));
+        put(scaling + "yarn_beta_fast", (float) yarn.fastTurns());
+        put(scaling + "yarn_beta_slow", (float) yarn.slowTurns());
     }
 
     /// The biases that llama.cpp's three architectures have; any other would make it refuse the file.

@@ -111,12 +111,19 @@ public final class GgufDirectory {
         switch (type) {
             case "none" -> config.putNull("rope_scaling");
             case "linear" -> config.putObject("rope_scaling").put("rope_type", "linear").put("factor", keys.number("rope.scaling.factor"));
-            case "yarn" -> config.putObject("rope_scaling")
-                    .put("rope_type", "yarn")
-                    .put("factor", keys.number("rope.scaling.factor"))
-                    .put("original_max_position_embeddings", keys.count("rope.scaling.original_context_length"));
+            case "yarn" -> yarn(file, keys, config.putObject("rope_scaling"));
             default -> throw bad(file, "rope.scaling.type is %s; rqat supports none, linear and yarn".formatted(Failure.quote(type)));
         }
+    }
+
+    private static void yarn(GgufFile file, Keys keys, ObjectNode scaling) {
+        double factor = keys.number("rope.scaling.factor");
+        scaling.put("rope_type", "yarn").put("factor", factor).put("original_max_position_embeddings", keys.count("rope.scaling.original_context_length"));
+        // llama.cpp multiplies by its own factor and by the one of the paper.
+        keys.optional("rope.scaling.attn_factor").filter(attention -> attention != 1)
+                .ifPresent(attention -> scaling.put("attention_factor", attention * (1 + 0.1 * Math.log(factor))));
+        keys.optional("rope.scaling.yarn_beta_fast").ifPresent(turns -> scaling.put("beta_fast", turns));
+        keys.optional("rope.scaling.yarn_beta_slow").ifPresent(turns -> scaling.put("beta_slow", turns));
     }
 
     /// Llama 3's scaling, of which the file has the result only: the factor is the largest divisor, the bounds are those of all published models, and the original
@@ -162,6 +169,10 @@ public final class GgufDirectory {
 
         double number(String key) {
             return shortest(file.number(prefix + key).orElseThrow(() -> bad(file, prefix + key + " is missing; expected a number")));
+        }
+
+        Optional<Double> optional(String key) {
+            return file.number(prefix + key).map(GgufDirectory::shortest);
         }
 
         Optional<String> text(String key) {

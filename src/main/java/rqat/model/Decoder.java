@@ -74,7 +74,7 @@ public final class Decoder {
     /// The rotary embedding for `positions [B or 1, T]`, shared by all blocks.
     public Rotation rotation(Tensor positions) {
         Tensor frequencies = Tensors.of(place().as(ScalarType.Float), config.rope().inverseFrequencies(config.headDimension()), config.headDimension() / 2);
-        return Rotation.of(positions, frequencies, weights.get(ModelConfig.EMBEDDING).scalar_type());
+        return Rotation.of(positions, frequencies, config.rope().attentionFactor(), weights.get(ModelConfig.EMBEDDING).scalar_type());
     }
 
     /// One decoder block on `x [B, T, hidden]`.

@@ -62,6 +62,11 @@ public record ModelConfig(
                     "num_attention_heads %d is not a multiple of num_key_value_heads %d".formatted(heads, keyValueHeads));
         }
         if (headDimension % 2 != 0) throw new IllegalArgumentException("head_dim %d is odd".formatted(headDimension));
+        for (float frequency : rope.inverseFrequencies(headDimension)) {
+            if (!(frequency > 0) || Float.isInfinite(frequency)) {
+                throw new IllegalArgumentException("the rotary embedding of %s has a frequency of %s".formatted(rope, frequency));
+            }
+        }
     }
 
     /// Reads `config.json` in `modelDirectory`.
@@ -74,7 +79,7 @@ public record ModelConfig(
                             + " *.safetensors); check the path.")
                     .formatted(modelDirectory));
         }
-        return new Reader(file, JsonFiles.read(file)).read();
+        return new Reader(new ConfigKeys(file, JsonFiles.read(file))).read();
     }
 
     /// This configuration with a head of its own.
@@ -165,103 +170,77 @@ public record ModelConfig(
                 .sum();
     }
 
-    /// The keys of one `config.json`, with errors that name file and key.
-    private record Reader(Path file, JsonNode json) {
+    /// One `config.json`. What it leaves out is what transformers takes for the family.
+    private record Reader(ConfigKeys keys) {
+        private static final Set<String> SILU = Set.of("silu", "swish");
+
         ModelConfig read() {
-            if (!json.isObject()) throw bad("the top level is not an object");
+            if (!keys.json().isObject()) throw keys.bad("the top level is not an object");
             Family family = family();
-            if (flag("use_sliding_window", false)) throw bad("use_sliding_window is true; sliding-window attention is not supported");
-            String activation = json.path("hidden_act").asString("silu");
-            if (!activation.equals("silu")) throw bad("hidden_act is `%s`; only `silu` is supported".formatted(activation));
-            int hidden = size("hidden_size");
-            int heads = size("num_attention_heads");
-            boolean attentionBias = flag("attention_bias", family == Family.QWEN2);
+            String activation = keys.text("hidden_act", "silu");
+            if (!SILU.contains(activation)) throw keys.bad("hidden_act is %s; only `silu` is supported".formatted(Failure.quote(activation)));
+            int hidden = keys.size("hidden_size"), heads = keys.size("num_attention_heads"), layers = keys.size("num_hidden_layers");
+            int maxPositions = keys.size("max_position_embeddings", family == Family.LLAMA ? 2_048 : 32_768);
+            refuseSlidingWindows(layers, maxPositions);
+            // Qwen2 has its three biases and Qwen3 no biases in the MLP, whatever the keys of other families say.
+            boolean attentionBias = family == Family.QWEN2 || keys.flag("attention_bias", false);
             try {
                 return new ModelConfig(
                         family,
-                        size("vocab_size"),
+                        keys.size("vocab_size"),
                         hidden,
-                        size("intermediate_size"),
-                        size("num_hidden_layers"),
+                        keys.size("intermediate_size"),
+                        layers,
                         heads,
-                        has("num_key_value_heads") ? size("num_key_value_heads") : heads,
-                        has("head_dim") ? size("head_dim") : hidden / heads,
-                        size("max_position_embeddings"),
-                        positive(json, "rms_norm_eps"),
-                        rope(),
+                        keys.size("num_key_value_heads", heads),
+                        headDimension(family, hidden, heads),
+                        maxPositions,
+                        keys.positive("rms_norm_eps", 1e-6),
+                        RopeReader.read(keys),
                         family == Family.QWEN3,
                         attentionBias,
                         attentionBias && family != Family.QWEN2,
-                        flag("mlp_bias", false),
-                        flag("tie_word_embeddings", false));
+                        family == Family.LLAMA && keys.flag("mlp_bias", false),
+                        keys.flag("tie_word_embeddings", false));
             } catch (IllegalArgumentException e) {
-                throw bad(e.getMessage());
+                throw keys.bad(e.getMessage());
             }
         }
 
         private Family family() {
-            String type = json.path("model_type").asString("");
+            String type = keys.text("model_type", "");
             for (Family family : Family.values()) {
                 if (family.name().equalsIgnoreCase(type)) return family;
             }
             Set<String> known = Arrays.stream(Family.values())
                     .map(family -> family.name().toLowerCase(java.util.Locale.ROOT))
                     .collect(Collectors.toCollection(TreeSet::new));
-            throw bad("model_type is `%s`; supported are %s".formatted(type, String.join(", ", known)));
+            throw keys.bad("model_type is %s; supported are %s".formatted(Failure.quote(type), String.join(", ", known)));
         }
 
-        private Rope rope() {
-            // transformers 5 folds base and scaling into one object; before, they were two keys.
-            JsonNode parameters = json.path("rope_parameters");
-            JsonNode scaling = parameters.isObject() ? parameters : json.path("rope_scaling");
-            double theta = parameters.isObject() ? positive(parameters, "rope_theta") : positive(json, "rope_theta");
-            if (!scaling.isObject()) return new Rope(theta, new Rope.None());
-            String type = scaling.path("rope_type").asString(scaling.path("type").asString("default"));
-            return new Rope(theta, switch (type) {
-                case "default" -> new Rope.None();
-                case "linear" -> new Rope.Uniform(positive(scaling, "factor"));
-                case "llama3" -> new Rope.Llama3(
-                        positive(scaling, "factor"),
-                        positive(scaling, "low_freq_factor"),
-                        positive(scaling, "high_freq_factor"),
-                        positive(scaling, "original_max_position_embeddings"));
-                default -> throw bad("rotary scaling `%s` is not supported; supported are default, linear, llama3".formatted(type));
-            });
+        private int headDimension(Family family, int hidden, int heads) {
+            return family == Family.QWEN3 && keys.json().path("head_dim").isMissingNode() ? 128 : keys.size("head_dim", Math.max(1, hidden / heads));
         }
 
-        private boolean has(String key) {
-            return !json.path(key).isMissingNode() && !json.path(key).isNull();
-        }
-
-        private int size(String key) {
-            JsonNode node = json.path(key);
-            if (!node.isIntegralNumber() || !node.canConvertToInt() || node.asInt() < 1 || node.asInt() > 100_000_000) {
-                throw bad("`%s` is %s; expected a positive integer".formatted(key, shown(node)));
+        /// Refuses layers that see less than the whole text: those that `layer_types` calls sliding, or, where it is absent, those from `max_window_layers` on when
+        /// `use_sliding_window` is true. A window of at least `max_position_embeddings` tokens is no window.
+        private void refuseSlidingWindows(int layers, int maxPositions) {
+            boolean used = keys.flag("use_sliding_window", false);
+            long window = keys.json().path("sliding_window").isNull() ? maxPositions : keys.size("sliding_window", 4_096);
+            boolean slides = used && (keys.json().path("max_window_layers").isNumber() ? keys.json().path("max_window_layers").asInt(0) : 28) < layers;
+            if (keys.has("layer_types")) {
+                slides = false;
+                for (JsonNode type : keys.json().path("layer_types")) {
+                    switch (type.asString("")) {
+                        case "full_attention" -> {}
+                        case "sliding_attention" -> slides = true;
+                        default -> throw keys.bad("layer_types holds %s; only full attention is supported".formatted(Failure.quote(type.toString())));
+                    }
+                }
             }
-            return node.asInt();
-        }
-
-        private double positive(JsonNode parent, String key) {
-            JsonNode node = parent.path(key);
-            if (!node.isNumber() || !(node.asDouble() > 0)) {
-                throw bad("`%s` is %s; expected a positive number".formatted(key, shown(node)));
+            if (slides && (!used || window < maxPositions)) {
+                throw keys.bad("some layers have sliding windows (use_sliding_window, sliding_window, layer_types); sliding-window attention is not supported");
             }
-            return node.asDouble();
-        }
-
-        private boolean flag(String key, boolean otherwise) {
-            if (!has(key)) return otherwise;
-            JsonNode node = json.path(key);
-            if (!node.isBoolean()) throw bad("`%s` is %s; expected true or false".formatted(key, shown(node)));
-            return node.asBoolean();
-        }
-
-        private static String shown(JsonNode node) {
-            return node.isMissingNode() ? "missing" : node.toString();
-        }
-
-        private Failure bad(String what) {
-            return Failure.badFile(file + ": " + what);
         }
     }
 

@@ -1,5 +1,6 @@
 package rqat.model;
 
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -12,10 +13,12 @@ import rqat.tensor.Tensors;
 /// @param sine   like `cosine`, the first half negated
 public record Rotation(Tensor cosine, Tensor sine) {
 
-    /// Angles for `positions [B or 1, T]` (int64) times `inverseFrequencies [D / 2]` (float32), computed in float32 and rounded once to `type`.
-    static Rotation of(Tensor positions, Tensor inverseFrequencies, ScalarType type) {
+    /// Angles for `positions [B or 1, T]` (int64) times `inverseFrequencies [D / 2]` (float32), with cosines and sines times `factor`, computed in float32 and rounded once
+    /// to `type`.
+    static Rotation of(Tensor positions, Tensor inverseFrequencies, double factor, ScalarType type) {
         Tensor angles = positions.to(ScalarType.Float).unsqueeze(-1).mul(inverseFrequencies).unsqueeze(1);
-        Tensor cosine = angles.cos().to(type), sine = angles.sin().to(type);
+        var scale = new Scalar(factor);
+        Tensor cosine = angles.cos().mul(scale).to(type), sine = angles.sin().mul(scale).to(type);
         return new Rotation(
                 Tensors.cat(java.util.List.of(cosine, cosine), -1), Tensors.cat(java.util.List.of(sine.neg(), sine), -1));
     }

@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
 import rqat.io.HostTensor;
 import rqat.io.SafetensorsWriter;
@@ -49,21 +50,60 @@ class ModelFilesTest {
             delimiter = '|',
             textBlock = """
             "qwen3"                      | "gpt2"                       | model_type is `gpt2`; supported are llama, qwen2, qwen3
-            "vocab_size": 11             | "vocab_size": -1             | `vocab_size` is -1; expected a positive integer
+            "vocab_size": 11             | "vocab_size": -1             | `vocab_size` is `-1`; expected a positive integer
             "vocab_size": 11,            | ''                           | `vocab_size` is missing; expected a positive integer
-            "hidden_size": 8             | "hidden_size": "8"           | `hidden_size` is "8"; expected a positive integer
-            "hidden_size": 8             | "hidden_size": 99999999999   | `hidden_size` is 99999999999; expected a positive integer
+            "hidden_size": 8             | "hidden_size": "8"           | `hidden_size` is `"8"`; expected a positive integer
+            "hidden_size": 8             | "hidden_size": 99999999999   | `hidden_size` is `99999999999`; expected a positive integer
             "num_key_value_heads": 1     | "num_key_value_heads": 3     | num_attention_heads 2 is not a multiple of num_key_value_heads 3
             "head_dim": 4                | "head_dim": 5                | head_dim 5 is odd
-            "rope_theta": 10000          | "rope_theta": 0              | `rope_theta` is 0; expected a positive number
+            "rope_theta": 10000          | "rope_theta": 0              | `rope_theta` is `0`; expected a positive number
             "hidden_act": "silu"         | "hidden_act": "gelu"         | hidden_act is `gelu`; only `silu` is supported
-            "tie_word_embeddings": true  | "tie_word_embeddings": 1     | `tie_word_embeddings` is 1; expected true or false
-            "rope_theta": 10000          | "rope_theta": 1, "rope_scaling": {"rope_type": "yarn"} | rotary scaling `yarn` is not supported
-            "rope_theta": 10000          | "rope_theta": 1, "use_sliding_window": true | sliding-window attention is not supported
+            "tie_word_embeddings": true  | "tie_word_embeddings": 1     | `tie_word_embeddings` is `1`; expected true or false
+            "rope_theta": 10000          | "rope_theta": 1, "rope_scaling": {"rope_type": "longrope"} | rotary scaling `longrope`
+            "rope_theta": 10000          | "rope_theta": 1, "rope_scaling": {"type": "yarn", "factor": 4} | `rope_theta` is 1.0; YaRN needs
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": true, "sliding_window": 16, "max_window_layers": 0 | sliding-window attention is not supported
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": true, "sliding_window": 16, "layer_types": ["sliding_attention"] | sliding-window attention
+            "head_dim": 4                | "head_dim": 4, "layer_types": ["sliding_attention"], "sliding_window": 16 | sliding-window attention is not supported
+            "head_dim": 4                | "head_dim": 4, "layer_types": ["linear_attention"] | layer_types holds
+            "hidden_act": "silu"         | "hidden_act": "\\u001b[31m" | hidden_act is `\\u001b[31m`
+            "num_attention_heads": 2     | "num_attention_heads": 2, "max_window_layers": "x", "use_sliding_window": "yes" | `use_sliding_window` is `"yes"`
             """)
     void refusesABadConfiguration(String from, String to, String message) {
         assertThat(CONFIG).contains(from);
         assertBadFile(() -> config(CONFIG.replace(from, to)), "config.json", message);
+    }
+
+    /// What published files leave out or say without effect, as transformers reads them.
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock = """
+            "rope_theta": 10000,         | ''
+            "rms_norm_eps": 1e-6,        | ''
+            "max_position_embeddings": 32, | ''
+            "hidden_act": "silu",        | ''
+            "hidden_act": "silu"         | "hidden_act": "swish"
+            "rope_theta": 10000          | "rope_parameters": {"rope_theta": 10000, "rope_type": "default"}
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": true, "sliding_window": 16
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": true, "sliding_window": 16, "max_window_layers": 1
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": true, "sliding_window": 32768, "max_window_layers": 0
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": true, "sliding_window": null, "max_window_layers": 0
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": true, "sliding_window": 16, "max_window_layers": 0, "layer_types": ["full_attention"]
+            "head_dim": 4                | "head_dim": 4, "use_sliding_window": null, "layer_types": null, "rope_scaling": null, "rope_parameters": null
+            "head_dim": 4                | "head_dim": 4, "mlp_bias": true
+            """)
+    void readsWhatChangesNothing(String from, String to) throws IOException {
+        assertThat(CONFIG).contains(from);
+        ModelConfig plain = config(CONFIG), changed = config(CONFIG.replace(from, to));
+        assertThat(changed).usingRecursiveComparison().ignoringFields("maxPositions").isEqualTo(plain);
+    }
+
+    /// Qwen2 has biases on queries, keys and values and nowhere else, whatever the key says.
+    @ParameterizedTest
+    @ValueSource(strings = {"", "\"attention_bias\": false,", "\"attention_bias\": true,", "\"attention_bias\": null,"})
+    void qwen2HasItsBiases(String key) throws IOException {
+        ModelConfig config = config(CONFIG.replace("qwen3", "qwen2").replace("\"vocab_size\"", key + "\"vocab_size\""));
+        assertThat(Linear.values()).filteredOn(config::hasBias).containsExactly(Linear.QUERY, Linear.KEY, Linear.VALUE);
     }
 
     @Test
