@@ -18,9 +18,10 @@ import rqat.io.DataType;
 import rqat.io.GgufFile;
 import rqat.io.HostBuffer;
 import rqat.io.HostTensor;
-import rqat.io.JsonFiles;
 import rqat.io.TensorSource;
+import rqat.model.ForeignQuantisation;
 import rqat.model.ModelConfig;
+import rqat.model.StoredWeights;
 import tools.jackson.databind.JsonNode;
 
 /// Model directories in which another tool keeps its codes, as [CodedModel]s.
@@ -32,24 +33,11 @@ public final class ForeignModel {
     /// What `directory` is quantised by as a word for messages (`gptq`, `gguf`); empty where its weights are plain, or ours.
     public static Optional<String> method(Path directory) {
         if (isGguf(directory)) return Optional.of("gguf");
-        JsonNode config = configuration(directory);
-        if (config.path("quantization_config").isObject()) return Optional.of(method(config.path("quantization_config")));
-        if (config.path("quantization").isObject()) return Optional.of("mlx");
-        return Optional.empty();
+        return ForeignQuantisation.declared(directory).map(ForeignQuantisation.Declared::method);
     }
 
     private static boolean isGguf(Path directory) {
         return Files.isRegularFile(directory.resolve(GgufDirectory.WEIGHTS)) && !Files.exists(directory.resolve("model.safetensors"));
-    }
-
-    private static JsonNode configuration(Path directory) {
-        return JsonFiles.read(directory.resolve("config.json"));
-    }
-
-    private static String method(JsonNode quantisation) {
-        String method = quantisation.path("quant_method").asString(quantisation.path("method").asString(""));
-        // mlx-lm writes its settings under both keys.
-        return method.isEmpty() && quantisation.has("group_size") && quantisation.has("bits") && !quantisation.has("sym") ? "mlx" : method;
     }
 
     /// Opens any model directory: ours, one with plain weights, or one in another tool's layout.
@@ -88,10 +76,9 @@ public final class ForeignModel {
     }
 
     private static Layout layout(Path directory, Tensors tensors) {
-        JsonNode config = configuration(directory);
-        JsonNode quantisation = config.path("quantization_config");
-        if (!quantisation.isObject()) return MlxLayout.of(tensors, config.path("quantization"));
-        String method = method(quantisation);
+        ForeignQuantisation.Declared declared = ForeignQuantisation.declared(directory).orElseThrow();
+        String method = declared.method();
+        JsonNode quantisation = declared.settings();
         return switch (method) {
             case "gptq" -> GptqLayout.of(tensors, quantisation);
             case "awq" -> AwqLayout.of(tensors, quantisation);
@@ -130,9 +117,10 @@ public final class ForeignModel {
         });
         for (String name : tensors.tensors().keySet()) {
             // Some tools store the tied head a second time, or a bias of zeros for maps that have none.
-            boolean implied = name.startsWith("lm_head.") || name.endsWith(".rotary_emb.inv_freq") || isEmptyBias(tensors, name);
+            boolean implied = name.startsWith("lm_head.") || StoredWeights.isBuffer(name) || isEmptyBias(tensors, name);
             if (!used.contains(name) && !implied) throw tensors.bad(name, "is no part of a %s model as config.json describes it; refusing to ignore a weight".formatted(config.family()));
         }
+        if (config.tiedEmbeddings()) StoredWeights.requireOneHead(tensors.directory(), tensors.tensors());
         return new CodedModel(config, null, coded, values, new LinkedHashMap<>(), List.of(checkpoint));
     }
 

@@ -43,8 +43,8 @@ public final class Checkpoint implements AutoCloseable {
         if (Files.exists(index)) {
             return openShards(directory, index);
         }
-        String found = Files.isDirectory(directory) ? "no safetensors checkpoint in it" : "no such directory";
-        throw Failure.badFile("%s: %s; expected a model directory with %s or %s".formatted(directory, found, SINGLE_FILE, INDEX_FILE));
+        throw Failure.badFile("%s: no safetensors checkpoint in it; expected a model directory with %s or %s: %s"
+                .formatted(directory, SINGLE_FILE, INDEX_FILE, FoundFiles.in(directory)));
     }
 
     private static Checkpoint openShards(Path directory, Path index) {

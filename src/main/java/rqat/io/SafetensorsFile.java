@@ -160,6 +160,8 @@ public final class SafetensorsFile implements AutoCloseable {
         }
 
         private void readMetadata(JsonParser parser) {
+            // The reference implementation reads null as none.
+            if (parser.currentToken() == JsonToken.VALUE_NULL) return;
             require(parser, JsonToken.START_OBJECT, METADATA, "an object of strings");
             while (parser.nextToken() != JsonToken.END_OBJECT) {
                 String key = parser.currentName();
@@ -217,8 +219,8 @@ public final class SafetensorsFile implements AutoCloseable {
             require(parser, JsonToken.VALUE_STRING, name, "a string as dtype");
             String found = parser.getString();
             return DataType.named(found).orElseThrow(
-                    () -> bad(name, "dtype %s is not supported; expected one of %s"
-                            .formatted(Failure.quote(found), Arrays.toString(DataType.values()))));
+                    () -> bad(name, "dtype %s is not supported; expected one of %s%s".formatted(Failure.quote(found), Arrays.toString(DataType.values()),
+                            found.matches("F[468]_.*") ? " (an already quantised checkpoint? take the model that it was made from)" : "")));
         }
 
         private long[] readNumbers(JsonParser parser, String name, String field) {

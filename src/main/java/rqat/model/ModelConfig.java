@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import rqat.Failure;
+import rqat.io.FoundFiles;
 import rqat.io.JsonFiles;
 import tools.jackson.databind.JsonNode;
 
@@ -75,9 +76,9 @@ public record ModelConfig(
     public static ModelConfig load(Path modelDirectory) {
         Path file = modelDirectory.resolve("config.json");
         if (!Files.isRegularFile(file)) {
-            throw Failure.badFile(("%s: no config.json there. Expected a Hugging Face model directory (config.json, tokenizer.json,"
-                            + " *.safetensors); check the path.")
-                    .formatted(modelDirectory));
+            boolean weights = Files.exists(modelDirectory.resolve("model.safetensors")) || Files.exists(modelDirectory.resolve("model.safetensors.index.json"));
+            throw Failure.badFile("%s: no config.json there; expected a Hugging Face model directory (config.json, tokenizer.json, *.safetensors): %s"
+                    .formatted(modelDirectory, weights ? "found the weights; download the model's other files too" : FoundFiles.in(modelDirectory)));
         }
         return new Reader(new ConfigKeys(file, JsonFiles.read(file))).read();
     }

@@ -21,8 +21,9 @@ public final class ModelLoader {
     /// All weights of `modelDirectory`, moved to `place` one by one and rounded to its dtype, in the order of [ModelConfig#tensors]. The caller owns the tensors. The files
     /// are mapped and converted one tensor at a time, so memory grows by the result only.
     ///
-    /// @throws Failure BAD_FILE when a tensor is missing, unknown, of the wrong shape or type, or holds a value that is not finite
+    /// @throws Failure BAD_FILE when another tool has quantised the weights, when a tensor is missing, unknown, of the wrong shape or type, or holds a value that is not finite
     public static SequencedMap<String, Tensor> load(Path modelDirectory, ModelConfig config, Place place) {
+        ForeignQuantisation.refuse(modelDirectory);
         try (Checkpoint checkpoint = Checkpoint.open(modelDirectory)) {
             SequencedMap<String, HostTensor> stored = StoredWeights.of(modelDirectory, config, checkpoint.tensors());
             var weights = new LinkedHashMap<String, Tensor>();

@@ -25,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
 import rqat.Property;
 import rqat.run.RandomStream;
@@ -106,6 +107,15 @@ class SafetensorsTest {
         assertThat(bytes.hasRemaining()).isFalse();
     }
 
+    /// As the reference implementation reads them.
+    @ParameterizedTest
+    @ValueSource(strings = {"{'__metadata__':null}", "{'__metadata__':{}}", "{}", "{'__metadata__':null,'a':{'dtype':'U8','shape':[0],'data_offsets':[0,0]}}"})
+    void readsAHeaderWithoutMetadata(String header) throws IOException {
+        try (SafetensorsFile file = SafetensorsFile.open(file(header.replace('\'', '"'), 0))) {
+            assertThat(file.metadata()).isEmpty();
+        }
+    }
+
     private Path file(String header, int dataBytes) throws IOException {
         byte[] json = header.getBytes(StandardCharsets.UTF_8);
         ByteBuffer bytes = ByteBuffer.allocate(8 + json.length + dataBytes).order(ByteOrder.LITTLE_ENDIAN).putLong(json.length).put(json);
@@ -142,7 +152,8 @@ class SafetensorsTest {
         "8 | {'v':{'dtype':'F32','shape':[1],'data_offsets':[0,4]},'w':{'dtype':'F32','shape':[1],'data_offsets':[2,6]}} | `w`: its bytes begin at 2; expected 4",
         "3 | {}                                                            | 3 bytes follow the last tensor",
         "0 | {'__metadata__':{'a':1}}                                      | `__metadata__`: found an integer; expected a string as the value of `a`",
-        "0 | {'__metadata__':null}                                         | `__metadata__`: found null; expected an object of strings",
+        "0 | {'__metadata__':{'a':null}}                                   | `__metadata__`: found null; expected a string as the value of `a`",
+        "0 | {'__metadata__':[]}                                           | `__metadata__`: found an array; expected an object of strings",
         "4 | {'\\ud800':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}}  | surrogate",
         "4 | {'\\udc00':{'dtype':'F32','shape':[1],'data_offsets':[0,4]}}  | surrogate",
         "0 | {'__metadata__':{'a':'\\udc00'}}  | surrogate",

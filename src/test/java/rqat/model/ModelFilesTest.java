@@ -19,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
+import rqat.io.DataType;
 import rqat.io.HostTensor;
 import rqat.io.SafetensorsWriter;
 import rqat.tensor.Place;
@@ -132,6 +133,7 @@ class ModelFilesTest {
         assertBadCheckpoint(
                 tensors -> tensors.put("model.layers.1.mlp.up_proj.weight", tensors.get(up)),
                 "tensor `model.layers.1.mlp.up_proj.weight` is not part of a QWEN3 model");
+        assertBadCheckpoint(tensors -> tensors.put("model.layers.0.self_attn.q_proj.bias", tensors.get(up)), "refusing to ignore a weight");
         assertBadCheckpoint(
                 tensors -> tensors.put(up, HostTensor.ofFloats(new long[] {8, 12}, new float[96])),
                 "tensor `%s` has shape [8, 12]; config.json implies [12, 8]".formatted(up));
@@ -145,6 +147,141 @@ class ModelFilesTest {
                     tensors -> tensors.put(up, HostTensor.ofFloats(new long[] {12, 8}, values)),
                     "tensor `%s` holds values that are not finite".formatted(up));
         }
+    }
+
+    // ---- what other programs leave in a checkpoint
+
+    /// Buffers that old versions stored, a second copy of a tied head in any type that holds it, and a tied matrix under the name of the head.
+    @Test
+    void readsWhatIsImplied() throws IOException {
+        ModelConfig config = config(CONFIG);
+        float[] embedding = write(config, _ -> {}).get(ModelConfig.EMBEDDING).toFloats();
+        long[] shape = {11, 8};
+        assertLoads(config, embedding, tensors -> tensors.put("lm_head.weight", HostTensor.ofFloats(shape, embedding)));
+        assertLoads(config, embedding, tensors -> tensors.put("lm_head.weight", bfloat16(shape, embedding)));
+        assertLoads(config, embedding, tensors -> tensors.put("lm_head.weight", tensors.remove(ModelConfig.EMBEDDING)));
+        for (String buffer : new String[] {
+            "model.layers.0.self_attn.rotary_emb.inv_freq", "model.layers.0.self_attn.rotary_emb.cos_cached", "model.layers.0.self_attn.rotary_emb.sin_cached",
+            "model.rotary_emb.inv_freq", "model.rotary_emb.original_inv_freq", "rope.freqs"
+        }) {
+            assertLoads(config, embedding, tensors -> tensors.put(buffer, HostTensor.ofFloats(new long[] {2}, 1, 0.5f)));
+        }
+    }
+
+    private void assertLoads(ModelConfig config, float[] embedding, Consumer<Map<String, HostTensor>> change) {
+        write(config, change);
+        SequencedMap<String, Tensor> weights = ModelLoader.load(directory, config, Place.cpu(ScalarType.Float));
+        assertThat(weights.keySet()).containsExactlyElementsOf(config.tensors().keySet());
+        assertThat(Tensors.floats(weights.get(ModelConfig.EMBEDDING))).containsExactly(embedding);
+        weights.values().forEach(Tensor::close);
+    }
+
+    /// The values here are whole numbers below 256, which bfloat16 holds.
+    private static HostTensor bfloat16(long[] shape, float... values) {
+        byte[] bytes = new byte[2 * values.length];
+        for (int i = 0; i < values.length; i++) {
+            int bits = Float.floatToIntBits(values[i]) >>> 16;
+            bytes[2 * i] = (byte) bits;
+            bytes[2 * i + 1] = (byte) (bits >>> 8);
+        }
+        return HostTensor.ofBytes(DataType.BF16, shape, bytes);
+    }
+
+    @Test
+    void refusesATiedHeadThatDiffers() {
+        String message = "set tie_word_embeddings to false, or remove it";
+        float[] values = new float[88];
+        for (int i = 0; i < 88; i++) values[i] = i + ModelConfig.EMBEDDING.length();
+        values[87] += 1;
+        assertBadCheckpoint(tensors -> tensors.put("lm_head.weight", HostTensor.ofFloats(new long[] {11, 8}, values)), message);
+        assertBadCheckpoint(tensors -> tensors.put("lm_head.weight", bfloat16(new long[] {11, 8}, values)), message);
+        assertBadCheckpoint(tensors -> tensors.put("lm_head.weight", HostTensor.ofFloats(new long[] {10, 8}, new float[80])), message);
+        assertBadFile(
+                () -> {
+                    ModelConfig untied = config(CONFIG.replace("true", "false"));
+                    write(untied, tensors -> tensors.remove("lm_head.weight"));
+                    ModelLoader.load(directory, untied, Place.cpu(ScalarType.Float));
+                },
+                directory.toString(), "Set tie_word_embeddings to true in config.json if the head is the embedding");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '"', value = {
+        "_orig_mod.model.              | `_orig_mod.` is what torch.compile puts there",
+        "module.model.                 | `module.` is what DistributedDataParallel",
+        "module._orig_mod.model.       | `_orig_mod.` is what torch.compile puts there",
+        "base_model.model.model.       | `base_model.` is what PEFT puts there",
+        "model.language_model.         | `language_model.` is what a model of text and images puts there",
+        "_fsdp_wrapped_module.model.   | `_fsdp_wrapped_module.` is what FSDP puts there",
+        "\"\"                            | begin with `` where `model.` is expected (the embedding is `embed_tokens.weight`)",
+        "transformer.                  | begin with `transformer.` where `model.` is expected",
+    })
+    void namesAForeignPrefix(String prefix, String message) {
+        assertBadCheckpoint(
+                tensors -> {
+                    var renamed = new LinkedHashMap<String, HostTensor>();
+                    tensors.forEach((name, tensor) -> renamed.put(name.replaceFirst("^model\\.", prefix), tensor));
+                    tensors.clear();
+                    tensors.putAll(renamed);
+                },
+                message);
+    }
+
+    @Test
+    void namesAWrapperInsideTheModel() {
+        String norm = ModelConfig.attentionNorm(0);
+        assertBadCheckpoint(tensors -> tensors.put(norm.replace("layers.0.", "layers.0._orig_mod."), tensors.remove(norm)), "`_orig_mod.` is what torch.compile puts there");
+    }
+
+    // ---- models that other tools have quantised
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '"', value = {
+        "'quantization_config': {'quant_method': 'gptq', 'bits': 4}             | gptq",
+        "'quantization_config': {'quant_method': 'awq', 'bits': 4}              | awq",
+        "'quantization_config': {'quant_method': 'fp8', 'fmt': 'e4m3'}          | fp8",
+        "'quantization_config': {'quant_method': 'bitsandbytes'}                | bitsandbytes",
+        "'quantization_config': {'load_in_4bit': true}                          | bitsandbytes",
+        "'quantization_config': {'quant_method': 'compressed-tensors'}          | compressed-tensors",
+        "'quantization_config': {'config_groups': {}}                           | compressed-tensors",
+        "'compression_config': {'format': 'pack-quantized'}                     | compressed-tensors",
+        "'quantization': {'group_size': 64, 'bits': 4}                          | mlx",
+        "'quantization_config': {'group_size': 64, 'bits': 4}                   | mlx",
+        "'quantization_config': {'quant_method': 'torchao'}                     | torchao",
+        "'quantization_config': {'something': 1}                                | unknown",
+    })
+    void namesTheMethodOfAQuantisedModel(String key, String method) {
+        assertBadFile(
+                () -> ModelLoader.load(directory, config(CONFIG.replace("{\"model_type\"", "{" + key.replace('\'', '"') + ", \"model_type\"")), Place.cpu(ScalarType.Float)),
+                directory.toString(), "already quantised by `%s`".formatted(method));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"qweight, gptq or awq", "g_idx, gptq", "weight_packed, compressed-tensors", "weight.absmax, bitsandbytes", "scales, mlx"})
+    void knowsAQuantisedModelByItsTensors(String suffix, String method) {
+        String up = Linear.UP.weight(0);
+        assertBadCheckpoint(
+                tensors -> {
+                    tensors.remove(up);
+                    tensors.put(up.replace("weight", suffix), HostTensor.ofInts(new long[] {1, 8}, new int[8]));
+                },
+                "already quantised by `%s`".formatted(method));
+    }
+
+    @Test
+    void aFileBesideTheConfigurationNamesTheMethod() throws IOException {
+        ModelConfig config = config(CONFIG.replace("{\"model_type\"", "{\"quantization_config\": null, \"quantization\": {}, \"model_type\""));
+        write(config, _ -> {});
+        ModelLoader.load(directory, config, Place.cpu(ScalarType.Float)).values().forEach(Tensor::close);
+        Files.writeString(directory.resolve("quantize_config.json"), "{\"bits\": 4}");
+        assertBadFile(() -> ModelLoader.load(directory, config, Place.cpu(ScalarType.Float)), directory.toString(), "already quantised by `gptq`");
+    }
+
+    @Test
+    void aDirectoryWithoutConfigurationIsDescribed() throws IOException {
+        assertBadFile(() -> ModelConfig.load(directory), "no config.json there", "the directory is empty");
+        Files.writeString(directory.resolve("model.safetensors"), "");
+        assertBadFile(() -> ModelConfig.load(directory), "no config.json there", "found the weights; download the model's other files too");
     }
 
     private void assertBadCheckpoint(Consumer<Map<String, HostTensor>> damage, String message) {
