@@ -5,6 +5,7 @@ import static rqat.export.SafetensorsContainer.module;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import rqat.format.CodedWeight;
 import rqat.io.DataType;
 import rqat.io.HostBuffer;
@@ -21,8 +22,8 @@ record AwqContainer() implements SafetensorsContainer {
     private static final int[] NIBBLE = {0, 4, 1, 5, 2, 6, 3, 7};
 
     @Override
-    public Recoded fit(CodedWeight weight) {
-        Recoded recoded = Recoded.of(weight);
+    public Recoded fit(CodedWeight weight, Supplier<CodedWeight> source) {
+        Recoded recoded = Recoded.of(weight, source);
         if (recoded.bits() > BITS) throw new Unfit("%s has %d bits; AWQ has %d".formatted(weight.name(), recoded.bits(), BITS));
         recoded.require("AWQ", "rows", recoded.rows(), IN_WORD);
         return recoded;
@@ -34,22 +35,24 @@ record AwqContainer() implements SafetensorsContainer {
         int columns = weight.columns(), groups = weight.groups(), words = weight.rows() / IN_WORD;
         String module = module(weight.name());
         tensors.put(module + ".qweight", HostBuffer.source(DataType.I32, buffer -> {
+            Recoded.Codes open = weight.open();
             int[] codes = new int[columns];
             int[] column = new int[columns];
             for (int word = 0; word < words; word++) {
                 java.util.Arrays.fill(column, 0);
                 for (int i = 0; i < IN_WORD; i++) {
-                    weight.codes(word * IN_WORD + i, codes);
+                    open.codes(word * IN_WORD + i, codes);
                     for (int k = 0; k < columns; k++) column[k] |= codes[k] << BITS * NIBBLE[i];
                 }
                 for (int k = 0; k < columns; k++) buffer.setWord((long) k * words + word, column[k]);
             }
         }, columns, words));
         tensors.put(module + ".qzeros", HostBuffer.source(DataType.I32, buffer -> {
+            Recoded.Codes open = weight.open();
             for (int group = 0; group < groups; group++) {
                 for (int word = 0; word < words; word++) {
                     int packed = 0;
-                    for (int i = 0; i < IN_WORD; i++) packed |= weight.zero(word * IN_WORD + i, group) << BITS * NIBBLE[i];
+                    for (int i = 0; i < IN_WORD; i++) packed |= open.zero(word * IN_WORD + i, group) << BITS * NIBBLE[i];
                     buffer.setWord((long) group * words + word, packed);
                 }
             }

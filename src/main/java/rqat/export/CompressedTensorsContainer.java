@@ -5,6 +5,7 @@ import static rqat.export.SafetensorsContainer.module;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import rqat.format.CodedWeight;
 import rqat.io.BitPacking;
 import rqat.io.DataType;
@@ -30,8 +31,8 @@ record CompressedTensorsContainer(int bits) implements SafetensorsContainer {
     private static final String VERSION = "0.18.0";
 
     @Override
-    public Recoded fit(CodedWeight weight) {
-        return bits == 0 || bits == weight.spec().bits() ? Recoded.of(weight) : Recoded.centred(weight, bits);
+    public Recoded fit(CodedWeight weight, Supplier<CodedWeight> source) {
+        return bits == 0 || bits == weight.spec().bits() ? Recoded.of(weight, source) : Recoded.centred(weight, bits, source);
     }
 
     @Override
@@ -40,25 +41,28 @@ record CompressedTensorsContainer(int bits) implements SafetensorsContainer {
         int rows = weight.rows(), groups = weight.groups();
         String module = module(weight.name());
         tensors.put(module + ".weight_packed", HostBuffer.source(DataType.I32, buffer -> {
+            Recoded.Codes open = weight.open();
             int[] codes = new int[weight.columns()];
             int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
             for (int row = 0; row < rows; row++) {
-                weight.codes(row, codes);
+                open.codes(row, codes);
                 BitPacking.pack(weight.bits(), codes, words);
                 for (int word = 0; word < words.length; word++) buffer.setWord((long) row * words.length + word, words[word]);
             }
         }, rows, BitPacking.words(weight.bits(), weight.columns())));
         tensors.put(module + ".weight_scale", HostBuffer.source(scaleType, buffer -> {
+            Recoded.Codes open = weight.open();
             for (int row = 0; row < rows; row++) {
-                for (int group = 0; group < groups; group++) buffer.setFloat((long) row * groups + group, weight.scale(row, group));
+                for (int group = 0; group < groups; group++) buffer.setFloat((long) row * groups + group, open.scale(row, group));
             }
         }, rows, groups));
         if (!weight.symmetric()) {
             tensors.put(module + ".weight_zero_point", HostBuffer.source(DataType.I32, buffer -> {
+                Recoded.Codes open = weight.open();
                 int[] zeros = new int[rows];
                 int[] words = new int[(int) BitPacking.words(weight.bits(), rows)];
                 for (int group = 0; group < groups; group++) {
-                    for (int row = 0; row < rows; row++) zeros[row] = weight.zero(row, group);
+                    for (int row = 0; row < rows; row++) zeros[row] = open.zero(row, group);
                     BitPacking.pack(weight.bits(), zeros, words);
                     for (int word = 0; word < words.length; word++) buffer.setWord((long) word * groups + group, words[word]);
                 }

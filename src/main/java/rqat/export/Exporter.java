@@ -209,8 +209,9 @@ public final class Exporter {
         boolean anyType = settings.type() == null || settings.lossy();
         for (int bits : new int[] {0, 8}) {
             candidates.put("gguf" + (bits == 0 ? "" : " --container-bits " + bits), weight -> {
-                GgufContainer.Fit fit = new GgufContainer(bits).fit(weight);
-                exact(model, weight, Set.of(DataType.F16), (_, row, into) -> fit.values(row, into));
+                GgufContainer.Fit fit = new GgufContainer(bits).fit(weight, () -> weight);
+                Recoded.Codes codes = fit.weight().open();
+                exact(model, weight, Set.of(DataType.F16), (_, row, into) -> fit.values(codes, row, into));
             });
         }
         for (ExportFormat format : List.of(ExportFormat.COMPRESSED_TENSORS, ExportFormat.GPTQ, ExportFormat.MLX)) {
@@ -244,8 +245,8 @@ public final class Exporter {
 
     private static void holds(CodedModel model, CodedWeight weight, ExportFormat format, Set<DataType> types) {
         SafetensorsContainer container = container(model, format, 0);
-        Recoded fitted = container.fit(weight);
-        exact(model, weight, types, (type, row, into) -> container.values(fitted, type, row, into));
+        Recoded.Codes codes = container.fit(weight, () -> weight).open();
+        exact(model, weight, types, (type, row, into) -> container.values(codes, type, row, into));
     }
 
     private static void exact(CodedModel model, CodedWeight weight, Set<DataType> types, Survey.Served served) {

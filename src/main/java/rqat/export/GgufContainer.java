@@ -1,6 +1,7 @@
 package rqat.export;
 
 import java.util.Arrays;
+import java.util.function.Supplier;
 import rqat.format.CodedWeight;
 import rqat.io.DataType;
 import rqat.io.GgmlType;
@@ -27,34 +28,38 @@ record GgufContainer(int bits) {
         }
 
         /// What readers dequantise a row to.
-        void values(int row, float[] into) {
-            int width = weight.groupColumns();
-            for (int column = 0; column < into.length; column++) {
-                float scale = SCALES.round(weight.scale(row, column / width));
-                into[column] = type == GgmlType.Q4_1
-                        ? scale * weight.code(row, column) + minimum(row, column / width)
-                        : scale * weight.step(row, column);
+        ///
+        /// @param open the codes of this weight
+        void values(Recoded.Codes open, int row, float[] into) {
+            int[] codes = new int[into.length];
+            if (type == GgmlType.Q4_1) open.codes(row, codes);
+            else open.steps(row, codes);
+            for (int group = 0, column = 0; group < weight.groups(); group++) {
+                float scale = SCALES.round(open.scale(row, group)), minimum = type == GgmlType.Q4_1 ? minimum(open, row, group) : 0;
+                for (int end = column + weight.groupColumns(); column < end; column++) into[column] = scale * codes[column] + minimum;
             }
         }
 
-        private float minimum(int row, int group) {
-            return SCALES.round(-SCALES.round(weight.scale(row, group)) * weight.zero(row, group));
+        private static float minimum(Recoded.Codes open, int row, int group) {
+            return SCALES.round(-SCALES.round(open.scale(row, group)) * open.zero(row, group));
         }
 
         /// Fills `bytes` with the blocks of a row.
-        void blocks(int row, int[] codes, byte[] bytes) {
-            weight.codes(row, codes);
+        ///
+        /// @param open the codes of this weight
+        void blocks(Recoded.Codes open, int row, int[] codes, byte[] bytes) {
+            open.codes(row, codes);
             Arrays.fill(bytes, (byte) 0);
             int length = type.blockLength();
             for (int block = 0; block * length < codes.length; block++) {
                 int at = block * type.blockBytes(), from = block * length;
                 int group = from / weight.groupColumns();
-                float scale = weight.scale(row, group);
+                float scale = open.scale(row, group);
                 putHalf(bytes, at, type == GgmlType.Q2_0 ? -scale : scale);
                 switch (type) {
                     case Q4_0 -> putNibbles(codes, from, bytes, at + 2);
                     case Q4_1 -> {
-                        putHalf(bytes, at + 2, minimum(row, group));
+                        putHalf(bytes, at + 2, minimum(open, row, group));
                         putNibbles(codes, from, bytes, at + 4);
                     }
                     case Q8_0 -> {
@@ -86,8 +91,9 @@ record GgufContainer(int bits) {
 
     /// What a weight becomes.
     ///
+    /// @param source gives the weight again when its codes are written
     /// @throws Unfit when bits, groups or shape do not fit
-    Fit fit(CodedWeight weight) {
+    Fit fit(CodedWeight weight, Supplier<CodedWeight> source) {
         int own = weight.spec().bits();
         return switch (bits) {
             case 2 -> {
@@ -95,14 +101,14 @@ record GgufContainer(int bits) {
                     throw new Unfit("%s has %s codes of %d bits; Q2_0 holds symmetric ones of 2 bits"
                             .formatted(weight.name(), weight.spec().symmetric() ? "symmetric" : "asymmetric", own));
                 }
-                yield in(GgmlType.Q2_0, Recoded.of(weight));
+                yield in(GgmlType.Q2_0, Recoded.of(weight, source));
             }
-            case 4 -> in(GgmlType.Q4_0, Recoded.centred(weight, 4));
-            case 8 -> in(GgmlType.Q8_0, Recoded.centred(weight, 8));
+            case 4 -> in(GgmlType.Q4_0, Recoded.centred(weight, 4, source));
+            case 8 -> in(GgmlType.Q8_0, Recoded.centred(weight, 8, source));
             case 0 -> {
-                if (own > 4) yield in(GgmlType.Q8_0, Recoded.centred(weight, 8));
-                if (own == 4 && !weight.spec().symmetric()) yield in(GgmlType.Q4_1, Recoded.of(weight));
-                yield in(GgmlType.Q4_0, Recoded.centred(weight, 4));
+                if (own > 4) yield in(GgmlType.Q8_0, Recoded.centred(weight, 8, source));
+                if (own == 4 && !weight.spec().symmetric()) yield in(GgmlType.Q4_1, Recoded.of(weight, source));
+                yield in(GgmlType.Q4_0, Recoded.centred(weight, 4, source));
             }
             default -> throw new IllegalStateException("blocks of %d bits".formatted(bits));
         };

@@ -35,6 +35,7 @@ final class GgufPackage {
 
     private final Path source;
     private final CodedModel model;
+    private final OpenedWeight opened;
     private final Survey survey = new Survey();
     private final SequencedMap<String, GgufWriter.Source> tensors = new LinkedHashMap<>();
     private final SequencedMap<String, GgufValue> metadata;
@@ -50,6 +51,7 @@ final class GgufPackage {
     GgufPackage(Path source, CodedModel model, ExportSettings settings, String name, Optional<String> licence, Runnable watch) {
         this.source = source;
         this.model = model;
+        this.opened = new OpenedWeight(model);
         var container = new GgufContainer(settings.containerBits());
         Map<String, String> names = GgufNames.of(model.config());
         var kinds = new LinkedHashMap<GgmlType, Long>();
@@ -88,28 +90,31 @@ final class GgufPackage {
     }
 
     private GgmlType addCoded(GgufContainer container, String name, String stored, ExportSettings settings) {
-        CodedWeight weight = model.coded(name);
+        CodedWeight weight = opened.get(name);
         weight.verify(source);
-        GgufContainer.Fit fit = container.fit(weight);
+        GgufContainer.Fit fit = container.fit(weight, () -> opened.get(name));
         var own = new Survey();
-        own.add(model, weight, SCALES, (_, row, into) -> fit.values(row, into));
+        Recoded.Codes open = fit.weight().open();
+        own.add(model, weight, SCALES, (_, row, into) -> fit.values(open, row, into));
         survey.add(own);
         Change change = own.weights(DataType.F16);
         if (!change.isNone() && !settings.lossy()) throw lossy(fit.type(), change);
         IntUnaryOperator order = order(name);
-        tensors.put(stored, new GgufWriter.Source(fit.type(), new long[] {weight.rows(), weight.columns()}, out -> {
-            int[] codes = new int[weight.columns()];
+        Recoded shape = fit.weight();
+        tensors.put(stored, new GgufWriter.Source(fit.type(), new long[] {shape.rows(), shape.columns()}, out -> {
+            Recoded.Codes written = shape.open();
+            int[] codes = new int[shape.columns()];
             byte[] bytes = new byte[fit.rowBytes()];
-            for (int row = 0; row < weight.rows(); row++) {
-                fit.blocks(order.applyAsInt(row), codes, bytes);
+            for (int row = 0; row < shape.rows(); row++) {
+                fit.blocks(written, order.applyAsInt(row), codes, bytes);
                 out.write(bytes);
             }
         }));
         String grid = "%d bits, %s, groups of %d".formatted(
                 fit.weight().bits(), fit.weight().symmetric() ? "symmetric" : "asymmetric", fit.weight().groupColumns());
         pieces.add(new Piece(
-                name, stored, fit.type().name(), (long) weight.rows() * weight.columns(), tensors.get(stored).byteSize(), true, grid, change,
-                proof -> proof.coded(fit.weight(), DataType.F16, fit::values)));
+                name, stored, fit.type().name(), (long) shape.rows() * shape.columns(), tensors.get(stored).byteSize(), true, grid, change,
+                proof -> proof.coded(shape, DataType.F16, fit::values)));
         return fit.type();
     }
 

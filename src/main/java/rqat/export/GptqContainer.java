@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Set;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import rqat.format.CodedWeight;
 import rqat.io.BitPacking;
 import rqat.io.DataType;
@@ -33,8 +34,8 @@ record GptqContainer(int bits) implements SafetensorsContainer {
     private static final int MULTIPLE = 32;
 
     @Override
-    public Recoded fit(CodedWeight weight) {
-        Recoded recoded = bits == 0 || bits == weight.spec().bits() ? Recoded.of(weight) : Recoded.centred(weight, bits);
+    public Recoded fit(CodedWeight weight, Supplier<CodedWeight> source) {
+        Recoded recoded = bits == 0 || bits == weight.spec().bits() ? Recoded.of(weight, source) : Recoded.centred(weight, bits, source);
         if (!WIDTHS.contains(recoded.bits())) throw new Unfit("%s has %d bits; GPTQ's kernels have 2, 3, 4 and 8".formatted(weight.name(), recoded.bits()));
         recoded.require("GPTQ", "columns", recoded.columns(), MULTIPLE);
         recoded.require("GPTQ", "rows", recoded.rows(), MULTIPLE);
@@ -47,20 +48,22 @@ record GptqContainer(int bits) implements SafetensorsContainer {
         int rows = weight.rows(), groups = weight.groups();
         String module = module(weight.name());
         tensors.put(module + ".qweight", HostBuffer.source(DataType.I32, buffer -> {
+            Recoded.Codes open = weight.open();
             int[] codes = new int[weight.columns()];
             int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
             for (int row = 0; row < rows; row++) {
-                weight.codes(row, codes);
+                open.codes(row, codes);
                 BitPacking.pack(weight.bits(), codes, words);
                 for (int word = 0; word < words.length; word++) buffer.setWord((long) word * rows + row, words[word]);
             }
         }, BitPacking.words(weight.bits(), weight.columns()), rows));
         int stored = weight.symmetric() ? -1 : 0;
         tensors.put(module + ".qzeros", HostBuffer.source(DataType.I32, buffer -> {
+            Recoded.Codes open = weight.open();
             int[] zeros = new int[rows];
             int[] words = new int[(int) BitPacking.words(weight.bits(), rows)];
             for (int group = 0; group < groups; group++) {
-                for (int row = 0; row < rows; row++) zeros[row] = weight.zero(row, group) + stored;
+                for (int row = 0; row < rows; row++) zeros[row] = open.zero(row, group) + stored;
                 BitPacking.pack(weight.bits(), zeros, words);
                 for (int word = 0; word < words.length; word++) buffer.setWord((long) group * words.length + word, words[word]);
             }
@@ -72,8 +75,9 @@ record GptqContainer(int bits) implements SafetensorsContainer {
     /// Scales `[groups, rows]`.
     static TensorSource scales(Recoded weight, DataType type) {
         return HostBuffer.source(type, buffer -> {
+            Recoded.Codes open = weight.open();
             for (int group = 0; group < weight.groups(); group++) {
-                for (int row = 0; row < weight.rows(); row++) buffer.setFloat((long) group * weight.rows() + row, weight.scale(row, group));
+                for (int row = 0; row < weight.rows(); row++) buffer.setFloat((long) group * weight.rows() + row, open.scale(row, group));
             }
         }, weight.groups(), weight.rows());
     }

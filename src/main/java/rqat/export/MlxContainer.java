@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Set;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import rqat.format.CodedModel;
 import rqat.format.CodedWeight;
 import rqat.io.BitPacking;
@@ -33,8 +34,8 @@ record MlxContainer(int groupSize) implements SafetensorsContainer {
     }
 
     @Override
-    public Recoded fit(CodedWeight weight) {
-        Recoded recoded = Recoded.of(weight);
+    public Recoded fit(CodedWeight weight, Supplier<CodedWeight> source) {
+        Recoded recoded = Recoded.of(weight, source);
         if (!WIDTHS.contains(recoded.bits())) throw new Unfit("%s has %d bits; MLX has 2, 3, 4, 5, 6 and 8".formatted(weight.name(), recoded.bits()));
         if (recoded.groupColumns() % groupSize != 0) {
             throw new Unfit("%s has groups of %d columns; MLX has %s and multiples of them".formatted(weight.name(), recoded.groupColumns(), GROUPS));
@@ -55,24 +56,27 @@ record MlxContainer(int groupSize) implements SafetensorsContainer {
         int repeated = groups / weight.groups();
         String module = module(weight.name());
         tensors.put(module + ".weight", HostBuffer.source(DataType.U32, buffer -> {
+            Recoded.Codes open = weight.open();
             int[] codes = new int[weight.columns()];
             int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
             for (int row = 0; row < rows; row++) {
-                weight.codes(row, codes);
+                open.codes(row, codes);
                 BitPacking.pack(weight.bits(), codes, words);
                 for (int word = 0; word < words.length; word++) buffer.setWord((long) row * words.length + word, words[word]);
             }
         }, rows, BitPacking.words(weight.bits(), weight.columns())));
         tensors.put(module + ".scales", HostBuffer.source(scaleType, buffer -> {
+            Recoded.Codes open = weight.open();
             for (int row = 0; row < rows; row++) {
-                for (int group = 0; group < groups; group++) buffer.setFloat((long) row * groups + group, weight.scale(row, group / repeated));
+                for (int group = 0; group < groups; group++) buffer.setFloat((long) row * groups + group, open.scale(row, group / repeated));
             }
         }, rows, groups));
         tensors.put(module + ".biases", HostBuffer.source(scaleType, buffer -> {
+            Recoded.Codes open = weight.open();
             for (int row = 0; row < rows; row++) {
                 for (int group = 0; group < groups; group++) {
-                    float scale = scaleType.round(weight.scale(row, group / repeated));
-                    buffer.setFloat((long) row * groups + group, bias(scale, weight.zero(row, group / repeated), scaleType));
+                    float scale = scaleType.round(open.scale(row, group / repeated));
+                    buffer.setFloat((long) row * groups + group, bias(scale, open.zero(row, group / repeated), scaleType));
                 }
             }
         }, rows, groups));
@@ -80,11 +84,14 @@ record MlxContainer(int groupSize) implements SafetensorsContainer {
     }
 
     @Override
-    public void values(Recoded weight, DataType scaleType, int row, float[] into) {
-        int width = weight.groupColumns();
-        for (int column = 0; column < into.length; column++) {
-            float scale = scaleType.round(weight.scale(row, column / width));
-            into[column] = scale * weight.code(row, column) + bias(scale, weight.zero(row, column / width), scaleType);
+    public void values(Recoded.Codes weight, DataType scaleType, int row, float[] into) {
+        int[] codes = new int[into.length];
+        weight.codes(row, codes);
+        Recoded grid = weight.grid();
+        for (int group = 0, column = 0; group < grid.groups(); group++) {
+            float scale = scaleType.round(weight.scale(row, group));
+            float bias = bias(scale, weight.zero(row, group), scaleType);
+            for (int end = column + grid.groupColumns(); column < end; column++) into[column] = scale * codes[column] + bias;
         }
     }
 

@@ -27,65 +27,88 @@ record Proof(Path place, CodedModel written) {
     /// @param dequantised of the values, float32 in the tensor's shape
     record Hashes(String codes, String zeros, String scales, String dequantised) {}
 
-    /// What readers get for a row.
+    /// What readers get for a row of a weight.
     @FunctionalInterface
-    interface Row {
+    interface Served {
+        void values(Recoded.Codes codes, int row, float[] into);
+    }
+
+    @FunctionalInterface
+    private interface Values {
         void values(int row, float[] into);
     }
+
+    /// What is wanted and what was found in a row.
+    private record Row(int[] codes, int[] read, float[] values, float[] found) {}
 
     /// Proves a coded weight.
     ///
     /// @param scaleType what its scales were rounded to
     /// @param served    what readers dequantise it to
-    Hashes coded(Recoded expected, DataType scaleType, Row served) {
+    Hashes coded(Recoded expected, DataType scaleType, Served served) {
+        Recoded.Codes wanted = expected.open();
         var codes = new Digest();
         var zeros = new Digest();
         var scales = new Digest();
-        var values = new Digest();
+        var dequantised = new Digest();
         // A minimum that had to be rounded is on no grid of ours: then the values are compared alone.
         CodedWeight read = written.codedNames().contains(expected.name()) ? written.coded(expected.name()) : null;
         if (read != null && (read.rows() != expected.rows() || read.columns() != expected.columns())) throw differs(expected.name(), "shape", 0, 0);
-        byte[] bytes = new byte[expected.columns()];
-        float[] wanted = new float[expected.columns()], found = new float[expected.columns()];
-        Row reader = read == null ? plainRows(expected.name()) : read::dequantise;
-        for (int row = 0; row < expected.rows(); row++) {
-            served.values(row, wanted);
-            reader.values(row, found);
-            for (int column = 0; column < bytes.length; column++) {
+        int columns = expected.columns(), groups = expected.groups();
+        var row = new Row(new int[columns], new int[columns], new float[columns], new float[columns]);
+        byte[] bytes = new byte[columns], zero = new byte[groups];
+        float[] scale = new float[groups];
+        Values reader = read == null ? plainRows(expected.name()) : read::dequantise;
+        for (int r = 0; r < expected.rows(); r++) {
+            served.values(wanted, r, row.values);
+            reader.values(r, row.found);
+            wanted.codes(r, row.codes);
+            for (int column = 0; column < columns; column++) {
                 // The sign of a zero is lost where a scale is stored negative.
-                if (found[column] != wanted[column]) throw differs(expected.name(), "value", row, column);
-                bytes[column] = (byte) expected.code(row, column);
+                if (row.found[column] != row.values[column]) throw differs(expected.name(), "value", r, column);
+                bytes[column] = (byte) row.codes[column];
             }
-            if (read != null) compareGrid(expected, read, scaleType, row);
-            codes.add(bytes, bytes.length);
-            values.add(wanted, wanted.length);
-            for (int group = 0; group < expected.groups(); group++) {
-                zeros.add(new byte[] {(byte) expected.zero(row, group)}, 1);
-                scales.add(new float[] {scaleType.round(expected.scale(row, group))}, 1);
+            for (int group = 0; group < groups; group++) {
+                zero[group] = (byte) wanted.zero(r, group);
+                scale[group] = scaleType.round(wanted.scale(r, group));
             }
+            if (read != null) compareGrid(wanted, read, row, scale, r);
+            codes.add(bytes, columns);
+            dequantised.add(row.values, columns);
+            zeros.add(zero, groups);
+            scales.add(scale, groups);
         }
-        return new Hashes(codes.end(), zeros.end(), scales.end(), values.end());
+        return new Hashes(codes.end(), zeros.end(), scales.end(), dequantised.end());
     }
 
     /// The rows of a matrix that is on no grid.
-    private Row plainRows(String name) {
+    private Values plainRows(String name) {
         var values = new float[1][];
         written.value(name).lend(tensor -> values[0] = tensor.toFloats());
         return (row, into) -> System.arraycopy(values[0], row * into.length, into, 0, into.length);
     }
 
     /// Where the container has the source's codes, they are the same, and so are zero points; in any container every step and every scale is.
-    private void compareGrid(Recoded expected, CodedWeight read, DataType scaleType, int row) {
+    ///
+    /// @param scales of the groups of the row, as they must be
+    private void compareGrid(Recoded.Codes wanted, CodedWeight read, Row row, float[] scales, int r) {
+        Recoded expected = wanted.grid();
+        String name = expected.name();
         int width = expected.groupColumns(), readWidth = read.columns() / read.groups();
         boolean same = read.spec().bits() == expected.bits() && read.spec().symmetric() == expected.symmetric() && readWidth == width;
         int half = read.spec().symmetric() ? 1 << read.spec().bits() - 1 : 0;
-        for (int column = 0; column < expected.columns(); column++) {
-            int group = column / width, readGroup = column / readWidth;
-            int code = read.code(row, column), zero = read.zero(row, readGroup);
-            if (code - zero != expected.step(row, column)) throw differs(expected.name(), "code", row, column);
-            if (read.scale(row, readGroup) != scaleType.round(expected.scale(row, group))) throw differs(expected.name(), "scale", row, column);
-            if (same && code + half != expected.code(row, column)) throw differs(expected.name(), "code", row, column);
-            if (same && zero + half != expected.zero(row, group)) throw differs(expected.name(), "zero point", row, column);
+        read.codes(r, row.read);
+        // Groups of one are multiples of those of the other.
+        int step = Math.min(width, readWidth);
+        for (int from = 0; from < expected.columns(); from += step) {
+            int group = from / width, readGroup = from / readWidth;
+            int zero = wanted.zero(r, group), readZero = read.zero(r, readGroup);
+            if (read.scale(r, readGroup) != scales[group]) throw differs(name, "scale", r, from);
+            if (same && readZero + half != zero) throw differs(name, "zero point", r, from);
+            for (int column = from; column < from + step; column++) {
+                if (row.read[column] - readZero != row.codes[column] - zero) throw differs(name, "code", r, column);
+                if (same && row.read[column] + half != row.codes[column]) throw differs(name, "code", r, column);
+            }
         }
     }
 

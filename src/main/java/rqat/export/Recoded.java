@@ -1,118 +1,102 @@
 package rqat.export;
 
+import java.util.function.Supplier;
 import rqat.format.CodedWeight;
 
-/// The codes of a weight as a container counts them: from 0, in as many bits as the container has.
+/// A weight as a container counts its codes: from 0, in as many bits as the container has.
 ///
 ///     weight = scale * (code - zero)
 ///
 /// Either the grid as it is, where symmetric codes are shifted by `2^(bits - 1)`; or *centred*: the steps `code - zero` in a symmetric grid of more bits, which
-/// holds them without a zero point of their own.
-final class Recoded {
-    private final CodedWeight weight;
-    private final int bits;
-    private final boolean centred;
-
-    private Recoded(CodedWeight weight, int bits, boolean centred) {
-        this.weight = weight;
-        this.bits = bits;
-        this.centred = centred;
-    }
+/// holds them without a zero point of their own. Knows the weight's shape; its codes are there while somebody has it open.
+///
+/// @param name         of the tensor
+/// @param bits         of a code
+/// @param symmetric    whether every zero point is `2^(bits - 1)`
+/// @param rows         output features
+/// @param columns      input features
+/// @param groupColumns columns that share a scale
+/// @param groupSize    the same as the source says it, 0 for whole rows
+record Recoded(String name, int bits, boolean symmetric, int rows, int columns, int groupColumns, int groupSize, Supplier<CodedWeight> source) {
 
     /// The grid as it is.
-    static Recoded of(CodedWeight weight) {
-        return new Recoded(weight, weight.spec().bits(), weight.spec().symmetric());
+    static Recoded of(CodedWeight weight, Supplier<CodedWeight> source) {
+        return of(weight, weight.spec().bits(), weight.spec().symmetric(), source);
+    }
+
+    private static Recoded of(CodedWeight weight, int bits, boolean symmetric, Supplier<CodedWeight> source) {
+        return new Recoded(
+                weight.name(), bits, symmetric, weight.rows(), weight.columns(), weight.columns() / weight.groups(), weight.spec().groupSize(), source);
     }
 
     /// The steps in a symmetric grid of `bits` bits.
     ///
     /// @throws Unfit when a step is outside -2^(bits-1) to 2^(bits-1) - 1
-    static Recoded centred(CodedWeight weight, int bits) {
-        var recoded = new Recoded(weight, bits, true);
-        if (!weight.spec().symmetric() || weight.spec().bits() > bits) recoded.checkSteps();
+    static Recoded centred(CodedWeight weight, int bits, Supplier<CodedWeight> source) {
+        Recoded recoded = of(weight, bits, true, source);
+        if (!weight.spec().symmetric() || weight.spec().bits() > bits) recoded.checkSteps(weight);
         return recoded;
     }
 
-    private void checkSteps() {
+    private void checkSteps(CodedWeight weight) {
         int half = 1 << bits - 1;
-        for (int row = 0; row < rows(); row++) {
-            for (int column = 0; column < columns(); column++) {
-                int step = step(row, column);
-                if (step < -half || step >= half) {
+        var codes = new Codes(this, weight);
+        int[] steps = new int[columns];
+        for (int row = 0; row < rows; row++) {
+            codes.steps(row, steps);
+            for (int column = 0; column < columns; column++) {
+                if (steps[column] < -half || steps[column] >= half) {
                     throw new Unfit("%s: code %d with zero point %d, a step of %d, which %d symmetric bits do not hold"
-                            .formatted(name(), weight.code(row, column), weight.zero(row, column / groupColumns()), step, bits));
+                            .formatted(name, weight.code(row, column), weight.zero(row, column / groupColumns), steps[column], bits));
                 }
             }
         }
     }
 
-    /// The tensor's name.
-    String name() {
-        return weight.name();
-    }
-
-    /// Bits of a code.
-    int bits() {
-        return bits;
-    }
-
-    /// Whether every zero point is `2^(bits - 1)`.
-    boolean symmetric() {
-        return centred;
-    }
-
-    /// Output features.
-    int rows() {
-        return weight.rows();
-    }
-
-    /// Input features.
-    int columns() {
-        return weight.columns();
-    }
-
-    /// Columns that share a scale.
-    int groupColumns() {
-        return (int) weight.spec().groupColumns(columns());
-    }
-
     /// Groups of a row.
     int groups() {
-        return columns() / groupColumns();
-    }
-
-    /// Columns that share a scale as the source says it, 0 for whole rows.
-    int groupSize() {
-        return weight.spec().groupSize();
-    }
-
-    /// `code - zero`.
-    int step(int row, int column) {
-        return weight.code(row, column) - weight.zero(row, column / groupColumns());
-    }
-
-    /// The code, from 0 to `2^bits - 1`.
-    int code(int row, int column) {
-        return centred ? step(row, column) + (1 << bits - 1) : weight.code(row, column);
-    }
-
-    /// The zero point, from 0 to `2^bits - 1`.
-    int zero(int row, int group) {
-        return centred ? 1 << bits - 1 : weight.zero(row, group);
-    }
-
-    /// The scale as it is in the source.
-    float scale(int row, int group) {
-        return weight.scale(row, group);
-    }
-
-    /// Fills `into`, one element a column, with the codes of a row.
-    void codes(int row, int[] into) {
-        for (int column = 0; column < into.length; column++) into[column] = code(row, column);
+        return columns / groupColumns;
     }
 
     /// Refuses a width of which `divisor` is no part.
     void require(String container, String what, int width, int divisor) {
-        if (width % divisor != 0) throw new Unfit("%s has %d %s, which %s needs in multiples of %d".formatted(name(), width, what, container, divisor));
+        if (width % divisor != 0) throw new Unfit("%s has %d %s, which %s needs in multiples of %d".formatted(name, width, what, container, divisor));
+    }
+
+    /// The codes, out of their source.
+    Codes open() {
+        return new Codes(this, source.get());
+    }
+
+    /// The codes of a weight.
+    record Codes(Recoded grid, CodedWeight weight) {
+        /// Fills `into`, one element a column, with `code - zero`.
+        void steps(int row, int[] into) {
+            weight.codes(row, into);
+            subtract(row, into, 0);
+        }
+
+        private void subtract(int row, int[] into, int less) {
+            for (int group = 0, column = 0; group < grid.groups(); group++) {
+                int zero = weight.zero(row, group) - less;
+                for (int end = column + grid.groupColumns; column < end; column++) into[column] -= zero;
+            }
+        }
+
+        /// Fills `into` with the codes of a row, from 0 to `2^bits - 1`.
+        void codes(int row, int[] into) {
+            weight.codes(row, into);
+            if (grid.symmetric) subtract(row, into, 1 << grid.bits - 1);
+        }
+
+        /// The zero point, from 0 to `2^bits - 1`.
+        int zero(int row, int group) {
+            return grid.symmetric ? 1 << grid.bits - 1 : weight.zero(row, group);
+        }
+
+        /// The scale as it is in the source.
+        float scale(int row, int group) {
+            return weight.scale(row, group);
+        }
     }
 }

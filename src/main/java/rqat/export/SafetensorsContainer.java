@@ -2,6 +2,7 @@ package rqat.export;
 
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.function.Supplier;
 import rqat.format.CodedWeight;
 import rqat.io.DataType;
 import rqat.io.TensorSource;
@@ -12,8 +13,9 @@ sealed interface SafetensorsContainer permits GptqContainer, CompressedTensorsCo
 
     /// What a weight becomes.
     ///
+    /// @param source gives the weight again when its codes are written
     /// @throws Unfit when bits, groups or shape do not fit
-    Recoded fit(CodedWeight weight);
+    Recoded fit(CodedWeight weight, Supplier<CodedWeight> source);
 
     /// The tensors that stand for a weight, by their names.
     ///
@@ -21,10 +23,13 @@ sealed interface SafetensorsContainer permits GptqContainer, CompressedTensorsCo
     SequencedMap<String, TensorSource> tensors(Recoded weight, DataType scaleType);
 
     /// What readers dequantise a row to, in float32, when scales are of `scaleType`.
-    default void values(Recoded weight, DataType scaleType, int row, float[] into) {
-        int width = weight.groupColumns();
-        for (int column = 0; column < into.length; column++) {
-            into[column] = scaleType.round(weight.scale(row, column / width)) * weight.step(row, column);
+    default void values(Recoded.Codes weight, DataType scaleType, int row, float[] into) {
+        int[] steps = new int[into.length];
+        weight.steps(row, steps);
+        Recoded grid = weight.grid();
+        for (int group = 0, column = 0; group < grid.groups(); group++) {
+            float scale = scaleType.round(weight.scale(row, group));
+            for (int end = column + grid.groupColumns(); column < end; column++) into[column] = scale * steps[column];
         }
     }
 

@@ -27,6 +27,7 @@ import tools.jackson.databind.node.ObjectNode;
 final class SafetensorsPackage {
     private final Path source;
     private final CodedModel model;
+    private final OpenedWeight opened;
     private final @Nullable SafetensorsContainer container;
     private final String label;
     private final DataType type;
@@ -44,6 +45,7 @@ final class SafetensorsPackage {
     SafetensorsPackage(Path source, CodedModel model, @Nullable SafetensorsContainer container, ExportSettings settings, Runnable watch) {
         this.source = source;
         this.model = model;
+        this.opened = new OpenedWeight(model);
         this.container = container;
         this.label = settings.format().label();
         if (container != null) survey(container, settings, watch);
@@ -63,11 +65,12 @@ final class SafetensorsPackage {
 
     private void survey(SafetensorsContainer container, ExportSettings settings, Runnable watch) {
         for (String name : model.codedNames()) {
-            CodedWeight weight = model.coded(name);
+            CodedWeight weight = opened.get(name);
             weight.verify(source);
-            Recoded fitted = container.fit(weight);
+            Recoded fitted = container.fit(weight, () -> opened.get(name));
             recoded.put(name, fitted);
-            survey.add(model, weight, candidates(settings), (type, row, into) -> container.values(fitted, type, row, into));
+            Recoded.Codes codes = fitted.open();
+            survey.add(model, weight, candidates(settings), (type, row, into) -> container.values(codes, type, row, into));
             watch.run();
         }
         if (recoded.isEmpty()) throw new Unfit("the model has no quantised weight, which %s is for".formatted(label));
@@ -163,7 +166,7 @@ final class SafetensorsPackage {
         long bytes = parts.values().stream().mapToLong(TensorSource::byteSize).sum();
         pieces.add(new Piece(
                 weight.name(), SafetensorsContainer.module(weight.name()), label, (long) weight.rows() * weight.columns(), bytes, true, grid(weight), Change.NONE,
-                proof -> proof.coded(weight, type, (row, into) -> container.values(weight, type, row, into))));
+                proof -> proof.coded(weight, type, (codes, row, into) -> container.values(codes, type, row, into))));
     }
 
     private void addPlain(String name, Map<DataType, Change> rounding, ExportSettings settings) {

@@ -52,6 +52,7 @@ final class Survey {
                     products.put(type, change);
                 }
             }
+            trained.unload();
         });
     }
 

@@ -50,6 +50,10 @@ final class Assembly {
         codes[row * columns + column] = (byte) code;
     }
 
+    void codes(int row, int[] values) {
+        for (int column = 0, at = row * columns; column < columns; column++) codes[at + column] = (byte) values[column];
+    }
+
     /// @throws Failure BAD_FILE when it is none of the grid's codes
     void zero(int row, int group, int zero) {
         if (zero < 0 || zero >= 1 << bits) throw bad("a zero point of %d; expected 0 to %d".formatted(zero, (1 << bits) - 1));

@@ -77,9 +77,11 @@ record CompressedTensorsLayout(Tensors tensors, Set<Integer> widths, boolean ali
         var codes = packed ? new Packed(stored, bits, false, aligned) : null;
         float[] scale = scales.toFloats();
         boolean wholeMatrix = scales.shape()[0] == 1 && rows > 1;
+        int[] line = new int[columns];
         for (int row = 0; row < rows; row++) {
             if (codes != null) {
-                for (int column = 0; column < columns; column++) assembly.code(row, column, codes.code(row, column));
+                codes.codes(row, line);
+                assembly.codes(row, line);
             } else {
                 int[] bytes = stored.part((long) row * columns, columns).toInts();
                 for (int column = 0; column < columns; column++) {

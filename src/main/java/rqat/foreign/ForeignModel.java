@@ -107,7 +107,7 @@ public final class ForeignModel {
             String module = name.endsWith(".weight") ? name.substring(0, name.length() - ".weight".length()) : name;
             if (tensors.has(module + "." + layout.mark()) && shape.length == 2) {
                 layout.parts().forEach(part -> used.add(module + "." + part));
-                Supplier<CodedWeight> weight = () -> layout.read(module, Math.toIntExact(shape[0]), Math.toIntExact(shape[1]));
+                Supplier<CodedWeight> weight = () -> read(tensors, layout, module, shape);
                 if (maps.contains(name)) coded.put(name, weight);
                 values.put(name, dequantised(weight, shape));
             } else {
@@ -122,6 +122,15 @@ public final class ForeignModel {
         }
         if (config.tiedEmbeddings()) StoredWeights.requireOneHead(tensors.directory(), tensors.tensors());
         return new CodedModel(config, null, coded, values, new LinkedHashMap<>(), List.of(checkpoint));
+    }
+
+    private static CodedWeight read(Tensors tensors, Layout layout, String module, long[] shape) {
+        CodedWeight weight = layout.read(module, Math.toIntExact(shape[0]), Math.toIntExact(shape[1]));
+        for (String part : layout.parts()) {
+            HostTensor tensor = tensors.find(module + "." + part);
+            if (tensor != null) tensor.unload();
+        }
+        return weight;
     }
 
     /// Older quantisers give every map a bias.

@@ -75,7 +75,9 @@ final class GgufWeights {
 
     /// The coded weight `name`, a scale for each block.
     CodedWeight coded(String name) {
-        return coded(file.path(), name, tensor(name), row -> storedRow(name, row));
+        CodedWeight weight = coded(file.path(), name, tensor(name), row -> storedRow(name, row));
+        tensor(name).data().unload();
+        return weight;
     }
 
     /// @param storedRow where the file has a row
@@ -89,6 +91,7 @@ final class GgufWeights {
             case Q8_0 -> 8;
             case F32, F16, BF16 -> throw new IllegalArgumentException(name + " is " + type);
         };
+        byte[] bytes = new byte[type.blockBytes()];
         var assembly = new Assembly(path, name, bits, rows, columns, length);
         for (int row = 0; row < rows; row++) {
             int stored = storedRow.applyAsInt(row);
@@ -102,19 +105,20 @@ final class GgufWeights {
                     case Q4_1 -> MlxLayout.zero(scale, half(tensor.data(), at + 2), 4);
                     default -> 128;
                 });
-                for (int i = 0; i < length; i++) assembly.code(row, block * length + i, code(type, tensor.data(), at, i));
+                MemorySegment.copy(tensor.data(), ValueLayout.JAVA_BYTE, at, bytes, 0, bytes.length);
+                for (int i = 0; i < length; i++) assembly.code(row, block * length + i, code(type, bytes, i));
             }
         }
         return assembly.weight(DataType.F16);
     }
 
-    /// The code of element `i` of the block at byte `at`.
-    private static int code(GgmlType type, MemorySegment data, long at, int i) {
+    /// The code of element `i` of a block.
+    private static int code(GgmlType type, byte[] block, int i) {
         return switch (type) {
-            case Q4_0 -> data.get(ValueLayout.JAVA_BYTE, at + 2 + i % 16) >> i / 16 * 4 & 15;
-            case Q4_1 -> data.get(ValueLayout.JAVA_BYTE, at + 4 + i % 16) >> i / 16 * 4 & 15;
-            case Q2_0 -> data.get(ValueLayout.JAVA_BYTE, at + 2 + i / 4) >> i % 4 * 2 & 3;
-            case Q8_0 -> data.get(ValueLayout.JAVA_BYTE, at + 2 + i) + 128;
+            case Q4_0 -> block[2 + i % 16] >> i / 16 * 4 & 15;
+            case Q4_1 -> block[4 + i % 16] >> i / 16 * 4 & 15;
+            case Q2_0 -> block[2 + i / 4] >> i % 4 * 2 & 3;
+            case Q8_0 -> block[2 + i] + 128;
             case F32, F16, BF16 -> throw new IllegalArgumentException("codes of " + type);
         };
     }
@@ -147,10 +151,12 @@ final class GgufWeights {
     private static void dequantise(GgufTensor tensor, int row, float[] into) {
         GgmlType type = tensor.type();
         long at = row * type.byteSize(into.length);
+        byte[] block = new byte[type.blockBytes()];
         for (int from = 0; from < into.length; from += type.blockLength(), at += type.blockBytes()) {
             float scale = half(tensor.data(), at);
+            MemorySegment.copy(tensor.data(), ValueLayout.JAVA_BYTE, at, block, 0, block.length);
             for (int i = 0; i < type.blockLength(); i++) {
-                int code = code(type, tensor.data(), at, i);
+                int code = code(type, block, i);
                 into[from + i] = switch (type) {
                     case Q4_0 -> scale * (code - 8);
                     case Q4_1 -> scale * code + half(tensor.data(), at + 2);

@@ -105,8 +105,10 @@ record GptqLayout(Tensors tensors, Reading reading, boolean symmetric, Label lab
         var assembly = new Assembly(tensors.directory(), name, beyond ? bits + 1 : bits, rows, columns, groupColumns);
         var codes = new Packed(words, bits, true, false);
         float[] scale = scales.toFloats();
+        int[] line = new int[columns];
         for (int row = 0; row < rows; row++) {
-            for (int column = 0; column < columns; column++) assembly.code(row, column, codes.code(row, column));
+            codes.codes(row, line);
+            assembly.codes(row, line);
             for (int group = 0; group < columns / groupColumns; group++) {
                 int stored = order == null ? group : order[group];
                 assembly.zero(row, group, zeros[stored][row]);

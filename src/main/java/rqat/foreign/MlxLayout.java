@@ -45,8 +45,10 @@ record MlxLayout(Tensors tensors, Label label) implements Layout {
         var codes = new Packed(words, bits, false, false);
         float[] scale = scales.toFloats(), bias = biases.toFloats();
         var assembly = new Assembly(tensors.directory(), module + ".weight", bits, rows, columns, columns / groups);
+        int[] line = new int[columns];
         for (int row = 0; row < rows; row++) {
-            for (int column = 0; column < columns; column++) assembly.code(row, column, codes.code(row, column));
+            codes.codes(row, line);
+            assembly.codes(row, line);
             for (int group = 0; group < groups; group++) {
                 int i = row * groups + group;
                 Integer zero = zero(scale[i], bias[i], bits);

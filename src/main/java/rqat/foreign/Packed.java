@@ -43,6 +43,30 @@ final class Packed {
         return (int) (both >>> shift) & mask;
     }
 
+    /// Fills `into` with the codes of a stream from its beginning.
+    void codes(int stream, int[] into) {
+        int mask = (1 << bits) - 1;
+        if (aligned) {
+            int inWord = 32 / bits;
+            for (int index = 0; index < into.length; ) {
+                int word = word(stream, index / inWord);
+                for (int end = Math.min(into.length, index + inWord); index < end; index++, word >>>= bits) into[index] = word & mask;
+            }
+            return;
+        }
+        long waiting = 0;
+        int count = 0, position = 0;
+        for (int index = 0; index < into.length; index++) {
+            if (count < bits) {
+                waiting |= (word(stream, position++) & 0xffffffffL) << count;
+                count += 32;
+            }
+            into[index] = (int) waiting & mask;
+            waiting >>>= bits;
+            count -= bits;
+        }
+    }
+
     private int word(int stream, int position) {
         return words.get(INT, 4 * (down ? position * columns + stream : stream * columns + position));
     }

@@ -1,5 +1,6 @@
 package rqat.format;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -68,15 +69,32 @@ public record CodedWeight(String name, GridSpec spec, int rows, int columns, Hos
         return spec.codeType() == DataType.U8 ? value & 0xff : value;
     }
 
+    /// The codes of a row.
+    ///
+    /// @param into at least [#columns] long
+    public void codes(int row, int[] into) {
+        byte[] bytes = row(row);
+        int mask = spec.codeType() == DataType.U8 ? 0xff : -1;
+        for (int column = 0; column < columns; column++) into[column] = bytes[column] & mask;
+    }
+
+    private byte[] row(int row) {
+        byte[] bytes = new byte[columns];
+        MemorySegment.copy(codes.data(), ValueLayout.JAVA_BYTE, (long) row * columns, bytes, 0, columns);
+        return bytes;
+    }
+
     /// The weights of a row, in float32.
     ///
     /// @param into at least [#columns] long
     public void dequantise(int row, float[] into) {
+        byte[] bytes = row(row);
+        int mask = spec.codeType() == DataType.U8 ? 0xff : -1;
         int groups = groups(), width = columns / groups;
         for (int group = 0, column = 0; group < groups; group++) {
             float scale = scale(row, group);
             int zero = zero(row, group);
-            for (int end = column + width; column < end; column++) into[column] = (code(row, column) - zero) * scale;
+            for (int end = column + width; column < end; column++) into[column] = ((bytes[column] & mask) - zero) * scale;
         }
     }
 
@@ -86,6 +104,7 @@ public record CodedWeight(String name, GridSpec spec, int rows, int columns, Hos
     /// @throws Failure BAD_FILE naming the first value that is not
     public void verify(Object source) {
         int groups = groups();
+        int[] codes = new int[columns];
         for (int row = 0; row < rows; row++) {
             for (int group = 0; group < groups; group++) {
                 float scale = scale(row, group);
@@ -95,8 +114,9 @@ public record CodedWeight(String name, GridSpec spec, int rows, int columns, Hos
                 int zero = zero(row, group);
                 if (zero < spec.minimum() || zero > spec.maximum()) throw bad(source, ".zero", row, group, String.valueOf(zero), range());
             }
+            codes(row, codes);
             for (int column = 0; column < columns; column++) {
-                int code = code(row, column);
+                int code = codes[column];
                 if (code < spec.minimum() || code > spec.maximum()) throw bad(source, ".codes", row, column, String.valueOf(code), range());
             }
         }

@@ -61,10 +61,11 @@ public record HostBuffer(DataType type, MemorySegment data) {
         void accept(long from, float[] values);
     }
 
-    /// Reads a tensor of floating-point numbers piece by piece.
+    /// Reads a tensor of floating-point numbers piece by piece, and lets it go.
     public static void eachPart(HostTensor tensor, Part part) {
         for (long from = 0; from < tensor.elementCount(); from += PART) {
             part.accept(from, tensor.part(from, Math.min(PART, tensor.elementCount() - from)).toFloats());
         }
+        tensor.unload();
     }
 }

@@ -105,6 +105,11 @@ public record HostTensor(DataType type, long[] shape, MemorySegment data) implem
         return new HostTensor(type, new long[] {count}, data.asSlice(from * type.byteSize(), count * type.byteSize()));
     }
 
+    /// Lets the operating system take back what a mapped tensor has in memory; it is read again when it is touched. Nothing happens to others.
+    public void unload() {
+        if (data.isMapped() && data.byteSize() > 0) data.unload();
+    }
+
     /// The values as ints: BOOL and U8 are unsigned, U32 and I64 must fit.
     ///
     /// @throws Failure if the elements are floating-point numbers or one does not fit an int

@@ -181,6 +181,7 @@ public final class SafetensorsWriter {
                 throw new UncheckedIOException(e);
             }
         }
+        tensor.unload();
     }
 
     private static byte[] index(SortedMap<String, String> weightMap, long totalBytes) {

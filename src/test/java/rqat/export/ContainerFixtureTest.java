@@ -24,7 +24,7 @@ class ContainerFixtureTest {
     }
 
     private static Map<String, HostTensor> made(SafetensorsContainer container, CodedWeight weight) {
-        SequencedMap<String, TensorSource> tensors = container.tensors(container.fit(weight), DataType.F16);
+        SequencedMap<String, TensorSource> tensors = container.tensors(container.fit(weight, () -> weight), DataType.F16);
         var made = new LinkedHashMap<String, HostTensor>();
         tensors.forEach((name, source) -> source.lend(tensor -> made.put(
                 name.substring(MODULE.length()), HostTensor.ofBytes(tensor.type(), tensor.shape(), tensor.data().toArray(java.lang.foreign.ValueLayout.JAVA_BYTE)))));
@@ -104,8 +104,9 @@ class ContainerFixtureTest {
         int rows = fit.weight().rows();
         byte[] all = new byte[rows * fit.rowBytes()], row = new byte[fit.rowBytes()];
         int[] codes = new int[fit.weight().columns()];
+        Recoded.Codes open = fit.weight().open();
         for (int r = 0; r < rows; r++) {
-            fit.blocks(r, codes, row);
+            fit.blocks(open, r, codes, row);
             System.arraycopy(row, 0, all, r * row.length, row.length);
         }
         return all;
@@ -118,7 +119,7 @@ class ContainerFixtureTest {
             for (Map.Entry<String, Integer> type : Map.of("q4_0", 4, "q4_1", 0, "q2_0", 2).entrySet()) {
                 HostTensor golden = fixtures.tensors().get(each.name() + ".gguf_" + type.getKey());
                 if (golden == null) continue;
-                GgufContainer.Fit fit = new GgufContainer(type.getValue()).fit(each.weight());
+                GgufContainer.Fit fit = new GgufContainer(type.getValue()).fit(each.weight(), each::weight);
                 assertThat(fit.type().name()).isEqualToIgnoringCase(type.getKey());
                 assertThat(blocks(fit)).as(each.name() + " " + type).isEqualTo(golden.data().toArray(java.lang.foreign.ValueLayout.JAVA_BYTE));
                 compared++;
