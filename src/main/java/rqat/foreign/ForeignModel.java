@@ -37,7 +37,9 @@ public final class ForeignModel {
     }
 
     private static boolean isGguf(Path directory) {
-        return Files.isRegularFile(directory.resolve(GgufDirectory.WEIGHTS)) && !Files.exists(directory.resolve("model.safetensors"));
+        return Files.isRegularFile(directory.resolve(GgufDirectory.WEIGHTS))
+                && !Files.exists(directory.resolve("model.safetensors"))
+                && !Files.exists(directory.resolve("model.safetensors.index.json"));
     }
 
     /// Opens any model directory: ours, one with plain weights, or one in another tool's layout.

@@ -37,7 +37,10 @@ public final class ModelLoader {
         }
     }
 
-    private static Tensor read(Path directory, String name, HostTensor source, Place place) {
+    /// One weight at `place`, which the caller owns.
+    ///
+    /// @throws Failure BAD_FILE when it holds a value that is not finite
+    public static Tensor read(Path directory, String name, HostTensor source, Place place) {
         Tensor weight = Scope.own(() -> HostTensors.toTensor(source, place));
         double sum = Scope.get(() -> Tensors.item(weight.mul(new Scalar(0.0)).sum()));
         if (sum != 0) { // 0 x infinity and 0 x NaN are NaN, and NaN differs from 0

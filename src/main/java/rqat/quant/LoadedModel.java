@@ -31,8 +31,8 @@ public final class LoadedModel implements AutoCloseable {
         return open(directory, Place.cpu(ScalarType.Float));
     }
 
-    /// Loads the checkpoint of `directory`, which holds the weights as the forward pass uses them, and what is done to activations, to run
-    /// at `place`.
+    /// Loads the checkpoint of `directory`, which holds the weights as the forward pass uses them, or dequantises the codes of another tool, and what is done to activations,
+    /// to run at `place`.
     ///
     /// @throws rqat.Failure as [ModelConfig#load], [ModelLoader#load] and [ModelDirectory#sites(Path, ModelConfig, Place)]
     public static LoadedModel open(Path directory, Place place) {
@@ -41,7 +41,8 @@ public final class LoadedModel implements AutoCloseable {
         ActivationSites sites = ModelDirectory.sites(directory, config, place);
         try {
             ScalarType type = sites.quantises() && compute == ScalarType.Float ? ScalarType.Double : compute;
-            return new LoadedModel(config, ModelLoader.load(directory, config, place.as(type)), sites);
+            Place there = place.as(type);
+            return new LoadedModel(config, ForeignWeights.isIn(directory) ? ForeignWeights.load(directory, there) : ModelLoader.load(directory, config, there), sites);
         } catch (RuntimeException e) {
             sites.close();
             throw e;

@@ -153,4 +153,11 @@ public sealed interface Method {
             return ActivationFormat.of(inputs, cache, shards);
         }
     }
+
+    /// What another tool did to a model that was imported ([ForeignWeights]); nothing that [Quantiser] can do again.
+    ///
+    /// @param grid   of the first map; others may have others
+    /// @param format in which the model came: `gptq`, `awq`, `compressed-tensors`, `gguf`...
+    @JsonTypeName("imported")
+    record Imported(GridSpec grid, String format) implements Method {}
 }

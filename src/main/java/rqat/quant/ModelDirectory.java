@@ -172,7 +172,7 @@ public final class ModelDirectory {
                 reader -> Grad.off(() -> Scope.run(() -> reader.accept(HostTensors.view(values.get().to(type).contiguous())))));
     }
 
-    /// Reads a model directory, quantised or not.
+    /// Reads a model directory, quantised or not, by us or by another tool.
     ///
     /// @throws Failure BAD_FILE when a file is missing or damaged, or when the files contradict each other: configuration, description,
     ///                 codes, latents and the checkpoint must describe one model, bit for bit
@@ -185,6 +185,7 @@ public final class ModelDirectory {
         ModelConfig config = ModelConfig.load(directory);
         Path folder = directory.resolve(Description.FOLDER);
         if (Description.isIn(directory)) return new Reader(directory, folder, config, place).read();
+        if (ForeignWeights.isIn(directory)) return ForeignWeights.student(directory, place);
         return new QuantisedModel(
                 config,
                 ModelLoader.load(directory, config, place.as(ScalarType.Float)),

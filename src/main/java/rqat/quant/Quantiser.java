@@ -63,7 +63,7 @@ public final class Quantiser {
         ActivationFormat format = switch (method) {
             case Method.QuaRot options -> options.activations();
             case Method.FlatQuant options -> options.activations();
-            case Method.RoundToNearest _, Method.Gptq _, Method.Awq _ -> ActivationFormat.NONE;
+            case Method.RoundToNearest _, Method.Gptq _, Method.Awq _, Method.Imported _ -> ActivationFormat.NONE;
         };
         if (method instanceof Method.QuaRot options) QuaRot.check(model.config(), options.shards());
         var specs = new LinkedHashMap<String, GridSpec>();
@@ -140,6 +140,7 @@ public final class Quantiser {
                     case Method.Awq _ -> calibrated(this::awq);
                     case Method.QuaRot _, Method.FlatQuant _ ->
                         throw new IllegalArgumentException("transforms first; another method quantises the weights");
+                    case Method.Imported _ -> throw new IllegalArgumentException("what another tool did");
                 };
                 return new QuantisedModel(config, latents, grids, whole, scaleMode, MaskRule.HALF_STEP, sites);
             } catch (RuntimeException e) {

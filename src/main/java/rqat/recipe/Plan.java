@@ -306,7 +306,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
                     memory.put(Part.WEIGHTS, model.width() * p);
                     passes = 1 + 20; // the ratios
                 }
-                case Method.Gptq _, Method.QuaRot _, Method.RoundToNearest _ -> {
+                case Method.Gptq _, Method.QuaRot _, Method.RoundToNearest _, Method.Imported _ -> {
                     calibrating = states + Math.max(passing(windows), model.solver() + fitting());
                     memory.put(Part.WEIGHTS, model.width() * p);
                 }

@@ -45,7 +45,7 @@ public final class Quantize {
         return session.produce("quantize", settings, inputs, out, work -> {
             int[][] windows =
                     switch (settings.method()) {
-                        case Method.RoundToNearest _ -> new int[0][];
+                        case Method.RoundToNearest _, Method.Imported _ -> new int[0][];
                         case Method.Gptq _, Method.Awq _, Method.QuaRot _, Method.FlatQuant _ -> StageInputs.texts(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
                                 .calibration(settings.calibration());
                     };
