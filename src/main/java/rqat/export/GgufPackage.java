@@ -31,6 +31,7 @@ import rqat.model.ModelConfig;
 /// llama.cpp's Llama turns pairs of neighbouring elements where the checkpoint turns an element of the first half of a head with one of the second: the rows of its query and
 /// key maps are written in that order. Vectors are float32, as llama.cpp wants them.
 final class GgufPackage {
+    private static final int LET_GO = 4096;
     private static final Set<DataType> SCALES = Set.of(DataType.F16);
 
     private final Path source;
@@ -156,7 +157,10 @@ final class GgufPackage {
             long rows = tensor.shape()[0], bytes = tensor.byteSize() / rows;
             for (int row = 0; row < rows; row++) {
                 try {
-                    out.write(tensor.data().asSlice(order.applyAsInt(row) * bytes, bytes).toArray(ValueLayout.JAVA_BYTE));
+                    var data = tensor.data().asSlice(order.applyAsInt(row) * bytes, bytes);
+                    out.write(data.toArray(ValueLayout.JAVA_BYTE));
+                    // Pages that rows share are read again.
+                    if (data.isMapped() && row % LET_GO == LET_GO - 1) tensor.data().asSlice(0, (row + 1) * bytes).unload();
                 } catch (IOException e) {
                     throw new UncheckedIOException(e);
                 }

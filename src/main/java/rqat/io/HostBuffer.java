@@ -9,7 +9,7 @@ import java.util.function.Consumer;
 
 /// The memory of one tensor while it is made, outside the Java heap; elements by their flat index.
 public record HostBuffer(DataType type, MemorySegment data) {
-    private static final int PART = 1 << 16;
+    private static final int PART = 1 << 20;
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -62,10 +62,11 @@ public record HostBuffer(DataType type, MemorySegment data) {
     }
 
     /// Reads a tensor of floating-point numbers piece by piece, and lets it go.
-    public static void eachPart(HostTensor tensor, Part part) {
+    public static void eachPart(HostTensor tensor, Part consumer) {
         for (long from = 0; from < tensor.elementCount(); from += PART) {
-            part.accept(from, tensor.part(from, Math.min(PART, tensor.elementCount() - from)).toFloats());
+            HostTensor part = tensor.part(from, Math.min(PART, tensor.elementCount() - from));
+            consumer.accept(from, part.toFloats());
+            part.unload();
         }
-        tensor.unload();
     }
 }

@@ -180,8 +180,8 @@ public final class SafetensorsWriter {
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
+            if (data.isMapped()) data.asSlice(position, length).unload();
         }
-        tensor.unload();
     }
 
     private static byte[] index(SortedMap<String, String> weightMap, long totalBytes) {

@@ -56,13 +56,18 @@ public final class RandomModels {
 
     /// Writes a quantised model.
     public static Path write(Path directory, String config, GridSpec grid, long seed, ScalarType compute) {
+        return write(directory, config, grid, seed, compute, 0.3f);
+    }
+
+    /// @param shift how far the weights of a tensor may be from 0 together; only near 0 do the model's answers depend on its questions
+    public static Path write(Path directory, String config, GridSpec grid, long seed, ScalarType compute, float shift) {
         try {
             Path source = Files.createDirectories(directory.resolveSibling(directory.getFileName() + "-source"));
             Files.writeString(source.resolve("config.json"), config);
             for (String name : List.of("tokenizer.json", "tokenizer_config.json")) {
                 Files.write(source.resolve(name), Files.readAllBytes(Path.of("models/embedded", name)));
             }
-            try (QuantisedModel full = fullPrecision(ModelConfig.load(source), seed);
+            try (QuantisedModel full = fullPrecision(ModelConfig.load(source), seed, shift);
                     QuantisedModel model = Quantiser.quantise(full, new Method.RoundToNearest(grid, ClipSearch.NONE), new int[0][], ScalarType.Float, _ -> {})) {
                 ModelDirectory.save(model, directory, compute, source, Provenance.UNKNOWN);
             }
@@ -72,12 +77,12 @@ public final class RandomModels {
         }
     }
 
-    private static QuantisedModel fullPrecision(ModelConfig config, long seed) {
+    private static QuantisedModel fullPrecision(ModelConfig config, long seed, float shifted) {
         var latents = new LinkedHashMap<String, Tensor>();
         config.tensors().forEach((name, shape) -> latents.put(name, Scope.own(() -> {
             RandomStream random = new RandomStream(Seeds.mix(seed, Seeds.ofString(name)));
             float[] values = new float[(int) (shape.length == 1 ? shape[0] : shape[0] * shape[1])];
-            float shift = (float) (0.3 * random.nextGaussian());
+            float shift = (float) (shifted * random.nextGaussian());
             for (int i = 0; i < values.length; i++) {
                 // Rows far from 0 have zero points at the ends of the grid.
                 values[i] = (float) (shape.length == 1 ? 1 + 0.2 * random.nextGaussian() : shift + 0.15 * random.nextGaussian());
