@@ -169,7 +169,7 @@ final class ChatCommand implements Callable<Integer> {
         Told(Tokenizer tokenizer, String prompt, boolean terminal) {
             this.tokenizer = tokenizer;
             this.detokenizer = tokenizer.detokenizer(true);
-            this.splitter = new ReasoningSplitter(prompt.stripTrailing().endsWith("<think>"));
+            this.splitter = new ReasoningSplitter(ReasoningSplitter.opens(prompt));
             this.terminal = terminal;
         }
 

@@ -29,8 +29,8 @@ import rqat.io.JsonFiles;
 import rqat.run.JsonLines;
 import rqat.run.Progress;
 import rqat.run.Seeds;
+import rqat.text.ReasoningSplitter;
 import rqat.text.Tokenizer;
-import rqat.verify.AnswerScope;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
@@ -236,7 +236,7 @@ public final class Evaluation {
     private Sample scored(Verifier.Judge judge, Sample expected, Completion completion) {
         String text = tokenizer.decode(completion.tokens(), true);
         boolean truncated = completion.stop() == StopReason.LENGTH || completion.stop() == StopReason.ABORTED;
-        Verdict verdict = judge.verdict(AnswerScope.written(expected.prompt(), text), truncated);
+        Verdict verdict = judge.verdict(ReasoningSplitter.withOpening(expected.prompt(), text), truncated);
         return new Sample(
                 expected.task(),
                 expected.seed(),

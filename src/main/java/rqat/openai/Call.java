@@ -11,6 +11,7 @@ import rqat.Failure;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.run.Seeds;
+import rqat.text.ReasoningSplitter;
 import rqat.text.Tokenizer;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -53,7 +54,6 @@ record Call(
     private static final int MOST_PROMPTS = 2048;
     /// As the interface's.
     private static final int DEFAULT_COMPLETION = 16;
-    private static final String THINK = "<think>";
 
     /// Reads the body of `/v1/completions`.
     ///
@@ -84,7 +84,7 @@ record Call(
         for (String name : List.of("tools", "tool_choice", "functions", "function_call", "audio", "prediction", "reasoning_effort", "web_search_options")) fields.unsupported(name);
         JsonNode modalities = fields.node("modalities");
         if (modalities != null && !modalities.toString().equals("[\"text\"]")) throw Fields.wrong("modalities", modalities, "[\"text\"], or leave it out");
-        Call call = read(fields, model, true, List.of(ids), logProbabilities, alternatives == null ? 0 : alternatives, false, prompt.stripTrailing().endsWith(THINK), model.context());
+        Call call = read(fields, model, true, List.of(ids), logProbabilities, alternatives == null ? 0 : alternatives, false, ReasoningSplitter.opens(prompt), model.context());
         fields.refuseOthers();
         return call;
     }

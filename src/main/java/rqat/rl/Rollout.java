@@ -15,8 +15,8 @@ import rqat.generate.Listener;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.generate.StopReason;
+import rqat.text.ReasoningSplitter;
 import rqat.texts.Problem;
-import rqat.verify.AnswerScope;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
 import tools.jackson.databind.json.JsonMapper;
@@ -51,13 +51,14 @@ public record Rollout(Problem problem, int group, Completion completion, String 
         }
         List<Completion> completions = generator.generate(requests, listener);
         List<Verifier.Judge> judges = problems.stream().map(problem -> verifier.judge(problem.gold())).toList();
+        List<String> prompts = problems.stream().map(problem -> text.apply(problem.prompt())).toList();
         var rollouts = new ArrayList<Rollout>(requests.size());
         for (int i = 0; i < completions.size(); i++) {
             int group = i / groupSize;
             Problem problem = problems.get(group);
             Completion completion = completions.get(i);
             String written = text.apply(completion.tokens());
-            String judged = AnswerScope.written(text.apply(problem.prompt()), written);
+            String judged = ReasoningSplitter.withOpening(prompts.get(group), written);
             Verdict verdict = completion.stop() == StopReason.ABORTED
                     ? null
                     : judges.get(group).verdict(judged, completion.stop() == StopReason.LENGTH);

@@ -18,7 +18,18 @@ public final class ReasoningSplitter {
     private boolean fresh = true;
     private final StringBuilder held = new StringBuilder();
 
-    /// @param thinking whether the prompt has opened the thinking already
+    /// Whether a prompt ends by opening the thinking. Templates of models that always think (R1-Distill, QwQ, Qwen3-Thinking) write the tag, so
+    /// their completions hold the closing one alone, and one that was cut while thinking holds none.
+    public static boolean opens(String prompt) {
+        return prompt.stripTrailing().endsWith(OPEN);
+    }
+
+    /// What a verifier is to judge: the completion, with the tag before it that its prompt has opened.
+    public static String withOpening(String prompt, String completion) {
+        return opens(prompt) ? OPEN + completion : completion;
+    }
+
+    /// @param thinking whether the prompt has opened the thinking already, see [#opens]
     public ReasoningSplitter(boolean thinking) {
         state = thinking ? State.THINKING : State.BEFORE;
     }

@@ -10,6 +10,7 @@ import rqat.data.Exercise;
 import rqat.data.TokenSequence;
 import rqat.text.ChatTemplate;
 import rqat.text.Message;
+import rqat.text.ReasoningSplitter;
 import rqat.text.Tokenizer;
 import rqat.verify.mathematics.Gold;
 
@@ -51,7 +52,7 @@ record ChatFormat(ChatTemplate template, Tokenizer tokenizer, int[] end) {
         String said = solution.contains(CLOSE)
                 ? solution
                 : OPEN + "\n" + solution.strip() + "\n" + CLOSE + "\n\n\\boxed{" + Gold.of(exercise.answer()).text() + "}";
-        if (!prompt.stripTrailing().endsWith(OPEN) || !said.stripLeading().startsWith(OPEN)) return said;
+        if (!ReasoningSplitter.opens(prompt) || !said.stripLeading().startsWith(OPEN)) return said;
         String opened = said.stripLeading().substring(OPEN.length());
         return prompt.endsWith(OPEN) ? opened : opened.stripLeading();
     }

@@ -3,7 +3,7 @@ package rqat.verify;
 /// Which part of a completion may hold the answer.
 public enum AnswerScope {
     /// What follows the thinking. Where thinking never ended there is no answer; where there was none it is everything. A tag that the prompt
-    /// opened belongs to it, see [#written(String, String)].
+    /// opened belongs to the completion; whoever judges puts it there.
     AUTO,
     /// Everything, as the published evaluation harnesses do.
     WHOLE;
@@ -20,12 +20,5 @@ public enum AnswerScope {
         int start = close < 0 ? 0 : close + THINK_CLOSE.length();
         boolean reopened = completion.indexOf(THINK_OPEN, start) >= 0;
         return reopened ? -1 : start;
-    }
-
-    /// What is to be judged: the completion, with the tag before it that opens its thinking where the prompt's end is that tag. Templates of
-    /// models that always think (R1-Distill, QwQ, Qwen3-Thinking) write it, so their completions hold the closing tag alone, and one that was
-    /// cut while thinking holds none.
-    public static String written(String prompt, String completion) {
-        return prompt.stripTrailing().endsWith(THINK_OPEN) ? THINK_OPEN + completion : completion;
     }
 }

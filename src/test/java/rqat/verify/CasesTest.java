@@ -11,6 +11,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import rqat.text.ReasoningSplitter;
 import rqat.verify.mathematics.MathVerifier;
 import rqat.verify.program.ProgramVerifier;
 import rqat.verify.program.Sandbox;
@@ -49,7 +50,7 @@ class CasesTest {
         var letters = new ChoiceVerifier(AnswerScope.AUTO, false);
         for (JsonNode line : lines("open_thinking")) {
             String prompt = line.path("prompt_opens_think").asBoolean() ? "<|assistant|><think>\n" : "<|assistant|>\n";
-            String completion = AnswerScope.written(prompt, line.path("completion").asString());
+            String completion = ReasoningSplitter.withOpening(prompt, line.path("completion").asString());
             boolean cut = line.path("stop").asString().equals("length");
             boolean right = line.path("right").asBoolean();
             assertThat(new MathVerifier().verify(completion, cut, line.path("gold").asString()).correct()).as(completion).isEqualTo(right);

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import rqat.text.ReasoningSplitter;
 import rqat.verify.AnswerScope;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
@@ -89,10 +90,10 @@ class MathVerifierTest {
         assertThat(reason("it is \\boxed{3}", "3")).isEqualTo(MATCH);
 
         String prompt = "<|user|>how many?<|assistant|><think>\n";
-        assertThat(reason(AnswerScope.written(prompt, "it is \\boxed{3}"), "3")).isEqualTo(NO_ANSWER);
-        assertThat(verifier.verify(AnswerScope.written(prompt, "it is \\boxed{3}"), true, "3").reason()).isEqualTo(TRUNCATED);
-        assertThat(verifier.verify(AnswerScope.written(prompt, "it is </think>\\boxed{3}"), true, "3").reason()).isEqualTo(MATCH);
-        assertThat(AnswerScope.written("<think>\n\n</think>\n\n", "\\boxed{3}")).as("thinking switched off").isEqualTo("\\boxed{3}");
+        assertThat(reason(ReasoningSplitter.withOpening(prompt, "it is \\boxed{3}"), "3")).isEqualTo(NO_ANSWER);
+        assertThat(verifier.verify(ReasoningSplitter.withOpening(prompt, "it is \\boxed{3}"), true, "3").reason()).isEqualTo(TRUNCATED);
+        assertThat(verifier.verify(ReasoningSplitter.withOpening(prompt, "it is </think>\\boxed{3}"), true, "3").reason()).isEqualTo(MATCH);
+        assertThat(ReasoningSplitter.withOpening("<think>\n\n</think>\n\n", "\\boxed{3}")).as("thinking switched off").isEqualTo("\\boxed{3}");
 
         var whole = new MathVerifier(AnswerScope.WHOLE);
         assertThat(whole.verify("<think>it is \\boxed{3}", false, "3").reason()).isEqualTo(MATCH);
