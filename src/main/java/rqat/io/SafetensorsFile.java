@@ -1,13 +1,10 @@
 package rqat.io;
 
-import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -55,25 +52,7 @@ public final class SafetensorsFile implements AutoCloseable {
     ///
     /// @throws Failure of kind BAD_FILE naming the file, the tensor, what was found and what was expected
     public static SafetensorsFile open(Path path) {
-        Arena arena = Arena.ofShared();
-        try {
-            return new Reader(path, map(path, arena)).read(arena);
-        } catch (IOException e) {
-            arena.close();
-            throw AtomicFiles.failure("read", path, e);
-        } catch (RuntimeException | Error e) {
-            arena.close();
-            throw e;
-        }
-    }
-
-    private static MemorySegment map(Path path, Arena arena) throws IOException {
-        if (Files.isDirectory(path)) {
-            throw Failure.badFile(path + ": found a directory, expected a safetensors file");
-        }
-        try (FileChannel channel = FileChannel.open(path)) {
-            return channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
-        }
+        return MappedFile.open(path, "safetensors", (file, arena) -> new Reader(path, file).read(arena));
     }
 
     /// The file.
