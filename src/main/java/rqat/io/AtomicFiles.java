@@ -175,6 +175,17 @@ public final class AtomicFiles {
         }
     }
 
+    /// A file's size in bytes.
+    ///
+    /// @throws Failure BAD_FILE when it cannot be read
+    public static long size(Path file) {
+        try {
+            return Files.size(file);
+        } catch (IOException e) {
+            throw failure("read", file, e);
+        }
+    }
+
     /// SHA-256 of a file's bytes, 64 lower-case hexadecimal digits.
     public static String sha256(Path file) {
         MessageDigest digest = newSha256();

@@ -42,7 +42,7 @@ public record Check(TreeMap<Path, Long> intact, TreeMap<Path, String> damaged, L
         SequencedSet<Path> folders = work.folders(directory);
         var files = new ArrayList<Path>();
         for (Path folder : folders) files.addAll(files(folder));
-        try (Progress.Task task = progress.start("checking", files.stream().mapToLong(Check::size).sum(), "bytes")) {
+        try (Progress.Task task = progress.start("checking", files.stream().mapToLong(AtomicFiles::size).sum(), "bytes")) {
             work.task = task;
             for (Path file : files) {
                 if (Thread.interrupted()) throw Failure.interrupted("interrupted after %,d of %,d files; nothing was changed".formatted(work.seen.size(), files.size()));
@@ -72,14 +72,6 @@ public record Check(TreeMap<Path, Long> intact, TreeMap<Path, String> damaged, L
             if (part.toString().startsWith(".")) return true;
         }
         return false;
-    }
-
-    private static long size(Path file) {
-        try {
-            return Files.size(file);
-        } catch (IOException e) {
-            throw AtomicFiles.failure("read", file, e);
-        }
     }
 
     /// A check at work: which files were looked at already, for a file may be named twice.
@@ -148,8 +140,8 @@ public record Check(TreeMap<Path, Long> intact, TreeMap<Path, String> damaged, L
 
         private void record(Path file, Optional<String> difference) {
             if (!seen.add(file)) return;
-            if (Files.isRegularFile(file)) task.advance(size(file));
-            difference.ifPresentOrElse(what -> check.damaged.put(file, what), () -> check.intact.put(file, size(file)));
+            if (Files.isRegularFile(file)) task.advance(AtomicFiles.size(file));
+            difference.ifPresentOrElse(what -> check.damaged.put(file, what), () -> check.intact.put(file, AtomicFiles.size(file)));
         }
 
         private static Path real(Path file) {

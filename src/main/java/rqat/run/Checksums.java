@@ -1,6 +1,5 @@
 package rqat.run;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collection;
@@ -58,7 +57,7 @@ public final class Checksums {
     }
 
     private static void put(ObjectNode checksums, String name, Path file) {
-        checksums.putObject(name).put("bytes", size(file)).put("sha256", AtomicFiles.sha256(file));
+        checksums.putObject(name).put("bytes", AtomicFiles.size(file)).put("sha256", AtomicFiles.sha256(file));
     }
 
     /// What is known of the files of a directory.
@@ -73,7 +72,7 @@ public final class Checksums {
         /// What is wrong with a file that should be this; empty when nothing is.
         public Optional<String> difference(Path file) {
             if (!Files.isRegularFile(file)) return Optional.of("is missing");
-            long size = size(file);
+            long size = AtomicFiles.size(file);
             if (size != bytes) return Optional.of("has %,d bytes instead of %,d".formatted(size, bytes));
             return AtomicFiles.sha256(file).equals(sha256) ? Optional.empty() : Optional.of(CHANGED);
         }
@@ -113,13 +112,5 @@ public final class Checksums {
     private static Failure damaged(Path file, String difference) {
         return Failure.badFile("%s: %s. The file is damaged: copy it again, or write the directory again with the stage that made it"
                 .formatted(file, difference));
-    }
-
-    private static long size(Path file) {
-        try {
-            return Files.size(file);
-        } catch (IOException e) {
-            throw AtomicFiles.failure("read", file, e);
-        }
     }
 }

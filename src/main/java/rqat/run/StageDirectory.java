@@ -306,14 +306,6 @@ public sealed interface StageDirectory {
             return finished(out, identity);
         }
 
-        private static long size(Path file) {
-            try {
-                return Files.size(file);
-            } catch (IOException e) {
-                throw AtomicFiles.failure("read", file, e);
-            }
-        }
-
         /// After a failure: removes the directory unless one of these subdirectories of it holds something that the next attempt goes on
         /// from, which is any file that is not empty.
         ///
@@ -321,7 +313,7 @@ public sealed interface StageDirectory {
         public boolean abandon(Collection<String> resumable) {
             // What was written after the directory had been removed is of no use to anybody.
             boolean useful = isThere() && Manifest.files(partial).entrySet().stream()
-                    .anyMatch(file -> resumable.stream().anyMatch(name -> file.getKey().startsWith(name + "/")) && size(file.getValue()) > 0);
+                    .anyMatch(file -> resumable.stream().anyMatch(name -> file.getKey().startsWith(name + "/")) && AtomicFiles.size(file.getValue()) > 0);
             if (!useful) {
                 AtomicFiles.delete(partial);
             }
