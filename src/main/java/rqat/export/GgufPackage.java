@@ -6,7 +6,6 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -62,7 +61,7 @@ final class GgufPackage {
             GgmlType kind = coded ? addCoded(container, entry.getKey(), entry.getValue(), settings) : addPlain(entry.getKey(), entry.getValue(), settings);
             TensorSource value = model.value(entry.getKey());
             if (value.shape().length > 1) {
-                kinds.merge(kind, elements(value), Long::sum);
+                kinds.merge(kind, value.elementCount(), Long::sum);
                 if (kind == GgmlType.F32) widest = DataType.F32;
                 else if (kind == GgmlType.BF16 && widest == DataType.F16) widest = DataType.BF16;
             }
@@ -134,7 +133,7 @@ final class GgufPackage {
         TensorSource rounded = HostBuffer.rounded(value, as);
         tensors.put(stored, new GgufWriter.Source(kind, value.shape(), out -> writeRows(out, rounded, order)));
         pieces.add(new Piece(
-                name, stored, kind.name(), elements(value), tensors.get(stored).byteSize(), model.codedNames().contains(name), "", change[0],
+                name, stored, kind.name(), value.elementCount(), tensors.get(stored).byteSize(), model.codedNames().contains(name), "", change[0],
                 proof -> proof.plain(name, value, as)));
         return kind;
     }
@@ -175,10 +174,6 @@ final class GgufPackage {
         if (config.family() != ModelConfig.Family.LLAMA || !turned) return row -> row;
         int width = config.headDimension();
         return row -> row - row % width + row % width / 2 + row % 2 * (width / 2);
-    }
-
-    private static long elements(TensorSource tensor) {
-        return Arrays.stream(tensor.shape()).reduce(1, Math::multiplyExact);
     }
 
     List<Piece> pieces() {

@@ -2,7 +2,6 @@ package rqat.export;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -178,12 +177,8 @@ final class SafetensorsPackage {
         TensorSource rounded = HostBuffer.rounded(value, stored);
         tensors.put(name, rounded);
         pieces.add(new Piece(
-                name, name, stored.name(), elements(value), rounded.byteSize(), model.codedNames().contains(name), "", keeps ? Change.NONE : change,
+                name, name, stored.name(), value.elementCount(), rounded.byteSize(), model.codedNames().contains(name), "", keeps ? Change.NONE : change,
                 proof -> proof.plain(name, value, stored)));
-    }
-
-    private static long elements(TensorSource tensor) {
-        return Arrays.stream(tensor.shape()).reduce(1, Math::multiplyExact);
     }
 
     List<Piece> pieces() {

@@ -4,7 +4,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.util.Arrays;
 import java.util.function.Consumer;
 
 /// The memory of one tensor while it is made, outside the Java heap; elements by their flat index.
@@ -17,10 +16,10 @@ public record HostBuffer(DataType type, MemorySegment data) {
 
     /// A tensor that `filler` makes when its turn comes; it begins as zeros.
     public static TensorSource source(DataType type, Consumer<HostBuffer> filler, long... shape) {
-        long elements = Arrays.stream(shape).reduce(1, Math::multiplyExact);
+        long bytes = HostTensor.byteSize(type, shape);
         return TensorSource.lent(type, shape, reader -> {
             try (Arena arena = Arena.ofConfined()) {
-                MemorySegment data = arena.allocate(elements * type.byteSize(), 8);
+                MemorySegment data = arena.allocate(bytes, 8);
                 filler.accept(new HostBuffer(type, data));
                 reader.accept(new HostTensor(type, shape, data));
             }

@@ -38,7 +38,7 @@ public record HostTensor(DataType type, long[] shape, MemorySegment data) implem
         reader.accept(this);
     }
 
-    /// How many elements; 1 for a scalar (shape `[]`).
+    @Override
     public long elementCount() {
         return data.byteSize() / type.byteSize();
     }

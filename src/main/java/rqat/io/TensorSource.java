@@ -21,6 +21,11 @@ public sealed interface TensorSource permits HostTensor, TensorSource.Produced {
         return HostTensor.byteSize(type(), shape());
     }
 
+    /// How many elements; 1 for a scalar (shape `[]`).
+    default long elementCount() {
+        return byteSize() / type().byteSize();
+    }
+
     /// A tensor whose bytes are produced when it is written; what `producer` returns must have this type and shape.
     static TensorSource of(DataType type, long[] shape, Supplier<HostTensor> producer) {
         return lent(type, shape, reader -> reader.accept(producer.get()));
