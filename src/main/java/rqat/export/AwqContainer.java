@@ -2,6 +2,7 @@ package rqat.export;
 
 import static rqat.export.SafetensorsContainer.module;
 
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
@@ -39,7 +40,7 @@ record AwqContainer() implements SafetensorsContainer {
             int[] codes = new int[columns];
             int[] column = new int[columns];
             for (int word = 0; word < words; word++) {
-                java.util.Arrays.fill(column, 0);
+                Arrays.fill(column, 0);
                 for (int i = 0; i < IN_WORD; i++) {
                     open.codes(word * IN_WORD + i, codes);
                     for (int k = 0; k < columns; k++) column[k] |= codes[k] << BITS * NIBBLE[i];
@@ -57,7 +58,7 @@ record AwqContainer() implements SafetensorsContainer {
                 }
             }
         }, groups, words));
-        tensors.put(module + ".scales", GptqContainer.scales(weight, scaleType));
+        tensors.put(module + ".scales", PackedTensors.scalesByGroup(weight, scaleType));
         return tensors;
     }
 

@@ -32,44 +32,18 @@ record CompressedTensorsContainer(int bits) implements SafetensorsContainer {
 
     @Override
     public Recoded fit(CodedWeight weight, Supplier<CodedWeight> source) {
-        return bits == 0 || bits == weight.spec().bits() ? Recoded.of(weight, source) : Recoded.centred(weight, bits, source);
+        return Recoded.of(weight, bits, source);
     }
 
     @Override
     public SequencedMap<String, TensorSource> tensors(Recoded weight, DataType scaleType) {
         var tensors = new LinkedHashMap<String, TensorSource>();
-        int rows = weight.rows(), groups = weight.groups();
         String module = module(weight.name());
-        tensors.put(module + ".weight_packed", HostBuffer.source(DataType.I32, buffer -> {
-            Recoded.Codes open = weight.open();
-            int[] codes = new int[weight.columns()];
-            int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
-            for (int row = 0; row < rows; row++) {
-                open.codes(row, codes);
-                BitPacking.pack(weight.bits(), codes, words);
-                for (int word = 0; word < words.length; word++) buffer.setWord((long) row * words.length + word, words[word]);
-            }
-        }, rows, BitPacking.words(weight.bits(), weight.columns())));
-        tensors.put(module + ".weight_scale", HostBuffer.source(scaleType, buffer -> {
-            Recoded.Codes open = weight.open();
-            for (int row = 0; row < rows; row++) {
-                for (int group = 0; group < groups; group++) buffer.setFloat((long) row * groups + group, open.scale(row, group));
-            }
-        }, rows, groups));
-        if (!weight.symmetric()) {
-            tensors.put(module + ".weight_zero_point", HostBuffer.source(DataType.I32, buffer -> {
-                Recoded.Codes open = weight.open();
-                int[] zeros = new int[rows];
-                int[] words = new int[(int) BitPacking.words(weight.bits(), rows)];
-                for (int group = 0; group < groups; group++) {
-                    for (int row = 0; row < rows; row++) zeros[row] = open.zero(row, group);
-                    BitPacking.pack(weight.bits(), zeros, words);
-                    for (int word = 0; word < words.length; word++) buffer.setWord((long) word * groups + group, words[word]);
-                }
-            }, BitPacking.words(weight.bits(), rows), groups));
-        }
+        tensors.put(module + ".weight_packed", PackedTensors.codes(weight, DataType.I32, false));
+        tensors.put(module + ".weight_scale", PackedTensors.byRow(weight, scaleType, weight.groups(), Recoded.Codes::scale));
+        if (!weight.symmetric()) tensors.put(module + ".weight_zero_point", PackedTensors.zeros(weight, 0, true));
         tensors.put(module + ".weight_shape", HostBuffer.source(DataType.I64, buffer -> {
-            buffer.setLong(0, rows);
+            buffer.setLong(0, weight.rows());
             buffer.setLong(1, weight.columns());
         }, 2));
         return tensors;

@@ -10,7 +10,6 @@ import java.util.function.Supplier;
 import rqat.format.CodedWeight;
 import rqat.io.BitPacking;
 import rqat.io.DataType;
-import rqat.io.HostBuffer;
 import rqat.io.TensorSource;
 import rqat.run.Manifest;
 import tools.jackson.databind.node.ObjectNode;
@@ -35,7 +34,7 @@ record GptqContainer(int bits) implements SafetensorsContainer {
 
     @Override
     public Recoded fit(CodedWeight weight, Supplier<CodedWeight> source) {
-        Recoded recoded = bits == 0 || bits == weight.spec().bits() ? Recoded.of(weight, source) : Recoded.centred(weight, bits, source);
+        Recoded recoded = Recoded.of(weight, bits, source);
         if (!WIDTHS.contains(recoded.bits())) throw new Unfit("%s has %d bits; GPTQ's kernels have 2, 3, 4 and 8".formatted(weight.name(), recoded.bits()));
         recoded.require("GPTQ", "columns", recoded.columns(), MULTIPLE);
         recoded.require("GPTQ", "rows", recoded.rows(), MULTIPLE);
@@ -45,41 +44,11 @@ record GptqContainer(int bits) implements SafetensorsContainer {
     @Override
     public SequencedMap<String, TensorSource> tensors(Recoded weight, DataType scaleType) {
         var tensors = new LinkedHashMap<String, TensorSource>();
-        int rows = weight.rows(), groups = weight.groups();
         String module = module(weight.name());
-        tensors.put(module + ".qweight", HostBuffer.source(DataType.I32, buffer -> {
-            Recoded.Codes open = weight.open();
-            int[] codes = new int[weight.columns()];
-            int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
-            for (int row = 0; row < rows; row++) {
-                open.codes(row, codes);
-                BitPacking.pack(weight.bits(), codes, words);
-                for (int word = 0; word < words.length; word++) buffer.setWord((long) word * rows + row, words[word]);
-            }
-        }, BitPacking.words(weight.bits(), weight.columns()), rows));
-        int stored = weight.symmetric() ? -1 : 0;
-        tensors.put(module + ".qzeros", HostBuffer.source(DataType.I32, buffer -> {
-            Recoded.Codes open = weight.open();
-            int[] zeros = new int[rows];
-            int[] words = new int[(int) BitPacking.words(weight.bits(), rows)];
-            for (int group = 0; group < groups; group++) {
-                for (int row = 0; row < rows; row++) zeros[row] = open.zero(row, group) + stored;
-                BitPacking.pack(weight.bits(), zeros, words);
-                for (int word = 0; word < words.length; word++) buffer.setWord((long) group * words.length + word, words[word]);
-            }
-        }, groups, BitPacking.words(weight.bits(), rows)));
-        tensors.put(module + ".scales", scales(weight, scaleType));
+        tensors.put(module + ".qweight", PackedTensors.codes(weight, DataType.I32, true));
+        tensors.put(module + ".qzeros", PackedTensors.zeros(weight, weight.symmetric() ? -1 : 0, false));
+        tensors.put(module + ".scales", PackedTensors.scalesByGroup(weight, scaleType));
         return tensors;
-    }
-
-    /// Scales `[groups, rows]`.
-    static TensorSource scales(Recoded weight, DataType type) {
-        return HostBuffer.source(type, buffer -> {
-            Recoded.Codes open = weight.open();
-            for (int group = 0; group < weight.groups(); group++) {
-                for (int row = 0; row < weight.rows(); row++) buffer.setFloat((long) group * weight.rows() + row, open.scale(row, group));
-            }
-        }, weight.groups(), weight.rows());
     }
 
     /// The object of `quantize_config.json`, which stands in `config.json` too.

@@ -11,7 +11,6 @@ import rqat.format.CodedModel;
 import rqat.format.CodedWeight;
 import rqat.io.BitPacking;
 import rqat.io.DataType;
-import rqat.io.HostBuffer;
 import rqat.io.TensorSource;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -51,35 +50,13 @@ record MlxContainer(int groupSize) implements SafetensorsContainer {
     @Override
     public SequencedMap<String, TensorSource> tensors(Recoded weight, DataType scaleType) {
         var tensors = new LinkedHashMap<String, TensorSource>();
-        int rows = weight.rows();
         int groups = weight.columns() / groupSize;
         int repeated = groups / weight.groups();
         String module = module(weight.name());
-        tensors.put(module + ".weight", HostBuffer.source(DataType.U32, buffer -> {
-            Recoded.Codes open = weight.open();
-            int[] codes = new int[weight.columns()];
-            int[] words = new int[(int) BitPacking.words(weight.bits(), codes.length)];
-            for (int row = 0; row < rows; row++) {
-                open.codes(row, codes);
-                BitPacking.pack(weight.bits(), codes, words);
-                for (int word = 0; word < words.length; word++) buffer.setWord((long) row * words.length + word, words[word]);
-            }
-        }, rows, BitPacking.words(weight.bits(), weight.columns())));
-        tensors.put(module + ".scales", HostBuffer.source(scaleType, buffer -> {
-            Recoded.Codes open = weight.open();
-            for (int row = 0; row < rows; row++) {
-                for (int group = 0; group < groups; group++) buffer.setFloat((long) row * groups + group, open.scale(row, group / repeated));
-            }
-        }, rows, groups));
-        tensors.put(module + ".biases", HostBuffer.source(scaleType, buffer -> {
-            Recoded.Codes open = weight.open();
-            for (int row = 0; row < rows; row++) {
-                for (int group = 0; group < groups; group++) {
-                    float scale = scaleType.round(open.scale(row, group / repeated));
-                    buffer.setFloat((long) row * groups + group, bias(scale, open.zero(row, group / repeated), scaleType));
-                }
-            }
-        }, rows, groups));
+        tensors.put(module + ".weight", PackedTensors.codes(weight, DataType.U32, false));
+        tensors.put(module + ".scales", PackedTensors.byRow(weight, scaleType, groups, (open, row, group) -> open.scale(row, group / repeated)));
+        tensors.put(module + ".biases", PackedTensors.byRow(weight, scaleType, groups, (open, row, group) ->
+                bias(scaleType.round(open.scale(row, group / repeated)), open.zero(row, group / repeated), scaleType)));
         return tensors;
     }
 

@@ -24,6 +24,13 @@ record Recoded(String name, int bits, boolean symmetric, int rows, int columns, 
         return of(weight, weight.spec().bits(), weight.spec().symmetric(), source);
     }
 
+    /// In `bits` bits: the grid as it is where it has as many or `bits` is 0, centred otherwise.
+    ///
+    /// @throws Unfit as [#centred]
+    static Recoded of(CodedWeight weight, int bits, Supplier<CodedWeight> source) {
+        return bits == 0 || bits == weight.spec().bits() ? of(weight, source) : centred(weight, bits, source);
+    }
+
     private static Recoded of(CodedWeight weight, int bits, boolean symmetric, Supplier<CodedWeight> source) {
         return new Recoded(
                 weight.name(), bits, symmetric, weight.rows(), weight.columns(), weight.columns() / weight.groups(), weight.spec().groupSize(), source);

@@ -15,7 +15,6 @@ import rqat.format.CodedWeight;
 import rqat.format.ModelFiles;
 import rqat.io.DataType;
 import rqat.io.HostBuffer;
-import rqat.io.HostTensor;
 import rqat.io.JsonFiles;
 import rqat.io.SafetensorsWriter;
 import rqat.io.TensorSource;
