@@ -3,6 +3,7 @@ package rqat.foreign;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import rqat.io.BitPacking;
 import rqat.io.HostTensor;
 
 /// Codes in the words of a matrix `[rows, columns]` of 32-bit integers, taken out one at a time.
@@ -29,7 +30,7 @@ final class Packed {
 
     /// Words that a stream of `codes` codes takes.
     static int length(int bits, boolean aligned, int codes) {
-        return aligned ? (codes + 32 / bits - 1) / (32 / bits) : (int) (((long) codes * bits + 31) >> 5);
+        return (int) (aligned ? BitPacking.alignedWords(bits, codes) : BitPacking.words(bits, codes));
     }
 
     /// Code `index` of stream `stream`.
@@ -45,26 +46,10 @@ final class Packed {
 
     /// Fills `into` with the codes of a stream from its beginning.
     void codes(int stream, int[] into) {
-        int mask = (1 << bits) - 1;
-        if (aligned) {
-            int inWord = 32 / bits;
-            for (int index = 0; index < into.length; ) {
-                int word = word(stream, index / inWord);
-                for (int end = Math.min(into.length, index + inWord); index < end; index++, word >>>= bits) into[index] = word & mask;
-            }
-            return;
-        }
-        long waiting = 0;
-        int count = 0, position = 0;
-        for (int index = 0; index < into.length; index++) {
-            if (count < bits) {
-                waiting |= (word(stream, position++) & 0xffffffffL) << count;
-                count += 32;
-            }
-            into[index] = (int) waiting & mask;
-            waiting >>>= bits;
-            count -= bits;
-        }
+        int[] packed = new int[length(bits, aligned, into.length)];
+        for (int position = 0; position < packed.length; position++) packed[position] = word(stream, position);
+        if (aligned) BitPacking.unpackAligned(bits, packed, into);
+        else BitPacking.unpack(bits, packed, into);
     }
 
     private int word(int stream, int position) {

@@ -53,12 +53,16 @@ public final class BitPacking {
     public static void unpack(int bits, int[] packed, int[] codes) {
         checkLength(packed.length, words(bits, codes.length));
         int mask = (1 << bits) - 1;
+        long waiting = 0;
+        int waitingBits = 0, word = 0;
         for (int i = 0; i < codes.length; i++) {
-            long bit = (long) i * bits;
-            int word = (int) (bit >>> 5), shift = (int) (bit & 31);
-            int low = packed[word] >>> shift;
-            int missing = shift + bits - WORD_BITS;
-            codes[i] = (missing > 0 ? low | packed[word + 1] << (bits - missing) : low) & mask;
+            if (waitingBits < bits) {
+                waiting |= (packed[word++] & 0xffffffffL) << waitingBits;
+                waitingBits += WORD_BITS;
+            }
+            codes[i] = (int) waiting & mask;
+            waiting >>>= bits;
+            waitingBits -= bits;
         }
     }
 
@@ -66,7 +70,10 @@ public final class BitPacking {
     public static void unpackAligned(int bits, int[] packed, int[] codes) {
         checkLength(packed.length, alignedWords(bits, codes.length));
         int inWord = WORD_BITS / bits, mask = (1 << bits) - 1;
-        for (int i = 0; i < codes.length; i++) codes[i] = packed[i / inWord] >>> i % inWord * bits & mask;
+        for (int i = 0, word = 0; i < codes.length; word++) {
+            int waiting = packed[word];
+            for (int end = Math.min(codes.length, i + inWord); i < end; i++, waiting >>>= bits) codes[i] = waiting & mask;
+        }
     }
 
     private static void check(int bits) {
