@@ -65,7 +65,27 @@ public record Description(
     ///
     /// @param name    of the method
     /// @param options its settings, which only the method itself understands
-    public record Method(String name, ObjectNode options) {}
+    public record Method(String name, ObjectNode options) {
+        private static final String NAME = "method";
+
+        /// What a record of settings says, one that writes its method's name as `method`.
+        public static Method of(Object settings) {
+            ObjectNode options = JSON.valueToTree(settings);
+            return new Method(options.remove(NAME).stringValue(), options);
+        }
+
+        /// The record of settings that [#of] was given.
+        ///
+        /// @param file where it was read, for messages
+        /// @throws Failure BAD_FILE when there is no such method, or it has other options
+        public <T> T as(Class<T> settings, Path file) {
+            try {
+                return JSON.treeToValue(options.deepCopy().put(NAME, name), settings);
+            } catch (JacksonException e) {
+                throw Failure.badFile("%s: %s".formatted(file, Failure.quote(e.getOriginalMessage())), e);
+            }
+        }
+    }
 
     /// Keeps the order.
     public Description {

@@ -1,7 +1,5 @@
 package rqat.quant;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -36,13 +34,6 @@ import rqat.tensor.HostTensors;
 import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.DeserializationFeature;
-import tools.jackson.databind.EnumNamingStrategies;
-import tools.jackson.databind.PropertyNamingStrategies;
-import tools.jackson.databind.SerializationFeature;
-import tools.jackson.databind.json.JsonMapper;
-import tools.jackson.databind.node.ObjectNode;
 
 /// The files of a [QuantisedModel], quantised or not.
 ///
@@ -69,16 +60,6 @@ public final class ModelDirectory {
     /// rounds its products differently.
     private static final double DIFFERENT = 1e-4;
     private static final double NEAR = 1e-5;
-    private static final JsonMapper JSON = JsonMapper.builder()
-            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
-            .enumNamingStrategy(EnumNamingStrategies.SNAKE_CASE)
-            .enable(
-                    DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES,
-                    DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
-                    DeserializationFeature.FAIL_ON_NULL_CREATOR_PROPERTIES,
-                    DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-            .enable(SerializationFeature.INDENT_OUTPUT)
-            .build();
 
     private ModelDirectory() {}
 
@@ -134,7 +115,7 @@ public final class ModelDirectory {
             if (transforms != null) write(folder.resolve(TRANSFORMS), transforms.parameters());
             var grids = new LinkedHashMap<String, GridSpec>();
             model.grids().forEach((name, grid) -> grids.put(name, grid.spec()));
-            new Description(described(method), model.scaleMode(), model.maskRule(), sites.format(), grids, provenance).write(directory);
+            new Description(Description.Method.of(method), model.scaleMode(), model.maskRule(), sites.format(), grids, provenance).write(directory);
             Checksums.write(folder, List.of(Description.FILE, CodedModel.CODES, LATENTS, CodedModel.SITES, TRANSFORMS));
         }
         ModelFiles.copy(source, directory, json -> {
@@ -142,21 +123,6 @@ public final class ModelDirectory {
             if (!model.config().tiedEmbeddings() && json.path("tie_word_embeddings").asBoolean(false)) json.put("tie_word_embeddings", false);
             json.remove(List.of("quantization_config", "quantization"));
         });
-    }
-
-    /// The records of methods are read from recipes and written to files as they are, apart from the key that says which one it is.
-    private static Description.Method described(Method method) {
-        ObjectNode options = JSON.valueToTree(method);
-        return new Description.Method(options.remove("method").stringValue(), options);
-    }
-
-    /// @throws Failure BAD_FILE when there is no such method, or it has other options
-    private static Method method(Path file, Description.Method described) {
-        try {
-            return JSON.treeToValue(described.options().deepCopy().put("method", described.name()), Method.class);
-        } catch (JacksonException e) {
-            throw Failure.badFile("%s: %s".formatted(file, Failure.quote(e.getOriginalMessage())), e);
-        }
     }
 
     private static void write(Path file, SequencedMap<String, Tensor> tensors) {
@@ -208,7 +174,7 @@ public final class ModelDirectory {
 
         QuantisedModel read() {
             Description description = Description.read(directory, config);
-            Method made = method(folder.resolve(Description.FILE), description.method());
+            Method made = description.method().as(Method.class, folder.resolve(Description.FILE));
             var latents = new LinkedHashMap<String, Tensor>();
             var grids = new LinkedHashMap<String, Grid>();
             ActivationSites sites = readSites(description);
