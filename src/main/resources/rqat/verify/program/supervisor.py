@@ -232,7 +232,7 @@ class Program:
 
             # As a script is run: names of its own for every test, and the module that pickles, dataclasses and __main__ are looked up in.
             module = sys.modules["__main__"] = ModuleType("__main__")
-            exec(PRELUDE, module.__dict__)
+            exec(prelude, module.__dict__)
             module.open = builtins.open = opened
             return called(lambda: exec(script, module.__dict__))
 
@@ -256,6 +256,7 @@ class Program:
             return run_faithfully
         stdin, stdout = Input(""), Output(limit, True)
         builtins.quit = builtins.exit = leave
+        prelude = compile(PRELUDE, "<prelude>", "exec", dont_inherit=True)
         script = compile(self.code, "<program>", "exec", dont_inherit=True)
         return run
 
