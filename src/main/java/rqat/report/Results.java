@@ -31,10 +31,6 @@ import tools.jackson.databind.node.ObjectNode;
 /// @param extra fields beside `rows`, such as a study's comparisons
 public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
 
-    /// The field of a row that says which answers differ from those of the full-precision row, as `pairs`, `alone`, `lost`, `won`,
-    /// `token_inflation` and `mcnemar_p`.
-    public static final String AGAINST_FULL_PRECISION = "against_full_precision";
-
     /// From this width on a row is full precision.
     static final double FULL_PRECISION_BITS = 16;
     private static final Set<String> ROW_FIELDS = Set.of("name", "bits", "scores", "average");

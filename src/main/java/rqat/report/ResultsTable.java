@@ -1,18 +1,17 @@
 package rqat.report;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import rqat.report.Results.Row;
 import rqat.report.Results.Score;
-import tools.jackson.databind.JsonNode;
 
-/// The results of a run as one table, on the terminal and on the page: mean ± standard deviation for each task, the average, its distance to
-/// full precision, and what an average hides: answers lost and won, length, answers cut or reached but not given.
+/// The results of a run as one table, on the terminal and on the page: mean ± standard deviation for each task, the average and its
+/// distance to full precision.
 public final class ResultsTable {
     private static final String UNKNOWN = "-";
 
@@ -20,7 +19,7 @@ public final class ResultsTable {
 
     private record Column(String name, Function<Row, String> cell) {}
 
-    /// One line for each row; columns that no row has are left out. The full-precision row is marked, and the best of the others.
+    /// One line for each row; what no row has is left out. The full-precision row is marked, and the best of the others.
     public static Document.Table of(Results results) {
         Optional<Row> reference = results.fullPrecision();
         var columns = new ArrayList<Column>();
@@ -29,12 +28,9 @@ public final class ResultsTable {
         for (String task : results.tasks()) columns.add(new Column(task, row -> score(row.scores().get(task))));
         columns.add(new Column("average", row -> number("%.2f", row.average())));
         reference.ifPresent(full -> columns.add(new Column("delta", row -> row == full ? "" : number("%+.2f", row.average() - full.average()))));
-        optional(results, columns, "lost", row -> number("%.1f", percent(row, "lost")));
-        optional(results, columns, "won", row -> number("%.1f", percent(row, "won")));
-        optional(results, columns, "length", row -> number("%.2fx", flips(row, "token_inflation")));
-        optional(results, columns, "truncated", row -> number("%.1f", row.number("truncated")));
-        optional(results, columns, "reached", row -> number("%.1f", row.number("reached_not_given")));
-        optional(results, columns, "non-reasoning", row -> number("%.2f", row.number("non_reasoning")));
+        if (results.rows().stream().anyMatch(row -> Double.isFinite(row.number("non_reasoning")))) {
+            columns.add(new Column("non-reasoning", row -> number("%.2f", row.number("non_reasoning"))));
+        }
         var lines = results.rows().stream().map(row -> columns.stream().map(column -> column.cell.apply(row)).toList()).toList();
         var marks = new HashMap<Integer, String>();
         best(results).ifPresent(row -> marks.put(results.rows().indexOf(row), "best"));
@@ -51,13 +47,6 @@ public final class ResultsTable {
         }
         var legend = new StringBuilder("Percent right, mean ± sample standard deviation over seeds.");
         if (results.fullPrecision().isPresent()) legend.append(" Delta: the average's distance to full precision, in points.");
-        if (results.rows().stream().anyMatch(row -> !Double.isNaN(flips(row, "pairs")))) {
-            legend.append(" Lost and won: percent of all answers that were right in full precision and are wrong now, and the reverse; length: tokens"
-                    + " over those of full precision on the same problems.");
-        }
-        if (results.rows().stream().anyMatch(row -> !Double.isNaN(row.number("reached_not_given")))) {
-            legend.append(" Truncated: percent cut at the length limit; reached: percent whose text holds the right answer although another or none was given.");
-        }
         return legend + (tasks.isEmpty() ? "" : " " + String.join("; ", tasks) + ".");
     }
 
@@ -65,20 +54,7 @@ public final class ResultsTable {
     static Optional<Row> best(Results results) {
         return results.rows().stream()
                 .filter(row -> !(row.width() >= Results.FULL_PRECISION_BITS) && !Double.isNaN(row.average()))
-                .max(java.util.Comparator.comparingDouble(Row::average));
-    }
-
-    private static void optional(Results results, List<Column> columns, String name, Function<Row, String> cell) {
-        if (results.rows().stream().anyMatch(row -> !cell.apply(row).equals(UNKNOWN))) columns.add(new Column(name, cell));
-    }
-
-    private static double flips(Row row, String field) {
-        JsonNode flips = row.extra().get(Results.AGAINST_FULL_PRECISION);
-        return flips == null || !flips.path(field).isNumber() ? Double.NaN : flips.path(field).asDouble();
-    }
-
-    private static double percent(Row row, String field) {
-        return 100 * flips(row, field) / flips(row, "pairs");
+                .max(Comparator.comparingDouble(Row::average));
     }
 
     private static String score(@Nullable Score score) {
