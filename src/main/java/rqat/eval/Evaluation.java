@@ -31,6 +31,7 @@ import rqat.run.Progress;
 import rqat.run.Seeds;
 import rqat.text.ReasoningSplitter;
 import rqat.text.Tokenizer;
+import rqat.verify.Attempt;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
@@ -236,7 +237,7 @@ public final class Evaluation {
     private Sample scored(Verifier.Judge judge, Sample expected, Completion completion) {
         String text = tokenizer.decode(completion.tokens(), true);
         boolean truncated = completion.stop() == StopReason.LENGTH || completion.stop() == StopReason.ABORTED;
-        Verdict verdict = judge.verdict(ReasoningSplitter.withOpening(expected.prompt(), text), truncated);
+        Verdict verdict = judge.verdict(new Attempt(text, truncated, ReasoningSplitter.opens(expected.prompt())));
         return new Sample(
                 expected.task(),
                 expected.seed(),

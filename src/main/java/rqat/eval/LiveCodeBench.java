@@ -9,6 +9,7 @@ import rqat.data.DataSource;
 import rqat.data.DataSource.Publication;
 import rqat.data.ProgrammingProblem;
 import rqat.data.Row;
+import rqat.verify.Attempt;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
 import rqat.verify.program.ProgramTests;
@@ -45,12 +46,12 @@ final class LiveCodeBench {
         public Judge judge(String gold) {
             ProgrammingProblem problem = Objects.requireNonNull(problems.get(gold));
             // Tests are unpacked for each program: those of all problems together are gigabytes.
-            return (completion, truncated) -> verdict(completion, truncated, problem);
+            return attempt -> verdict(attempt, problem);
         }
 
-        private Verdict verdict(String completion, boolean truncated, ProgrammingProblem problem) {
+        private Verdict verdict(Attempt attempt, ProgrammingProblem problem) {
             List<ProgrammingProblem.Test> tests = problem.tests();
-            return programs.verify(completion, truncated, new ProgramTests(
+            return programs.verify(attempt, new ProgramTests(
                     problem.functionName().orElse(null),
                     tests.stream().map(ProgrammingProblem.Test::input).toList(),
                     tests.stream().map(ProgrammingProblem.Test::output).toList()));

@@ -17,6 +17,7 @@ import rqat.generate.Sampling;
 import rqat.generate.StopReason;
 import rqat.text.ReasoningSplitter;
 import rqat.texts.Problem;
+import rqat.verify.Attempt;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
 import tools.jackson.databind.json.JsonMapper;
@@ -51,17 +52,16 @@ public record Rollout(Problem problem, int group, Completion completion, String 
         }
         List<Completion> completions = generator.generate(requests, listener);
         List<Verifier.Judge> judges = problems.stream().map(problem -> verifier.judge(problem.gold())).toList();
-        List<String> prompts = problems.stream().map(problem -> text.apply(problem.prompt())).toList();
+        List<Boolean> thinking = problems.stream().map(problem -> ReasoningSplitter.opens(text.apply(problem.prompt()))).toList();
         var rollouts = new ArrayList<Rollout>(requests.size());
         for (int i = 0; i < completions.size(); i++) {
             int group = i / groupSize;
             Problem problem = problems.get(group);
             Completion completion = completions.get(i);
             String written = text.apply(completion.tokens());
-            String judged = ReasoningSplitter.withOpening(prompts.get(group), written);
             Verdict verdict = completion.stop() == StopReason.ABORTED
                     ? null
-                    : judges.get(group).verdict(judged, completion.stop() == StopReason.LENGTH);
+                    : judges.get(group).verdict(new Attempt(written, completion.stop() == StopReason.LENGTH, thinking.get(group)));
             rollouts.add(new Rollout(problem, group, completion, written, verdict));
         }
         return rollouts;

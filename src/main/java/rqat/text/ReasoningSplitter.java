@@ -24,11 +24,6 @@ public final class ReasoningSplitter {
         return prompt.stripTrailing().endsWith(OPEN);
     }
 
-    /// What a verifier is to judge: the completion, with the tag before it that its prompt has opened.
-    public static String withOpening(String prompt, String completion) {
-        return opens(prompt) ? OPEN + completion : completion;
-    }
-
     /// @param thinking whether the prompt has opened the thinking already, see [#opens]
     public ReasoningSplitter(boolean thinking) {
         state = thinking ? State.THINKING : State.BEFORE;

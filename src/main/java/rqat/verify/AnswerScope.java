@@ -2,8 +2,8 @@ package rqat.verify;
 
 /// Which part of a completion may hold the answer.
 public enum AnswerScope {
-    /// What follows the thinking. Where thinking never ended there is no answer; where there was none it is everything. A tag that the prompt
-    /// opened belongs to the completion; whoever judges puts it there.
+    /// What comes after the thinking: everything behind the last `</think>`, or the whole of a completion that never thought. Where the model
+    /// is still thinking at the end, because it opened the thinking again or the prompt had opened it and nothing closed it, there is no answer.
     AUTO,
     /// Everything, as the published evaluation harnesses do.
     WHOLE;
@@ -11,14 +11,13 @@ public enum AnswerScope {
     private static final String THINK_OPEN = "<think>";
     private static final String THINK_CLOSE = "</think>";
 
-    /// Where that part begins, or -1 when the model is still thinking at the end of the completion.
-    public int start(String completion) {
-        if (this == WHOLE) {
-            return 0;
-        }
-        int close = completion.lastIndexOf(THINK_CLOSE);
+    /// Where that part begins in the text of an attempt, or -1 when the model is still thinking at its end.
+    public int start(Attempt attempt) {
+        if (this == WHOLE) return 0;
+        String text = attempt.text();
+        int close = text.lastIndexOf(THINK_CLOSE);
         int start = close < 0 ? 0 : close + THINK_CLOSE.length();
-        boolean reopened = completion.indexOf(THINK_OPEN, start) >= 0;
-        return reopened ? -1 : start;
+        boolean open = close < 0 && attempt.thinking() || text.indexOf(THINK_OPEN, start) >= 0;
+        return open ? -1 : start;
     }
 }

@@ -37,14 +37,15 @@ public record ChoiceVerifier(AnswerScope scope, boolean lenient) implements Veri
 
     @Override
     public Judge judge(String gold) {
-        return (completion, truncated) -> verdict(completion, truncated, gold.strip());
+        return attempt -> verdict(attempt, gold.strip());
     }
 
-    private Verdict verdict(String completion, boolean truncated, String gold) {
-        int start = scope.start(completion);
+    private Verdict verdict(Attempt attempt, String gold) {
+        int start = scope.start(attempt);
+        String completion = attempt.text();
         String text = start < 0 ? "" : completion.substring(Math.max(start, completion.length() - LONGEST));
         String letter = lenient ? last(LENIENT, text) : chosen(text);
-        if (letter.isEmpty()) return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
+        if (letter.isEmpty()) return new Verdict(attempt.truncated() ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
         return new Verdict(letter.equals(gold) ? Reason.MATCH : Reason.MISMATCH, letter);
     }
 

@@ -8,11 +8,13 @@ public interface Verifier {
     /// Judges the completions of one problem.
     @FunctionalInterface
     interface Judge {
-        /// The verdict on one completion.
-        ///
-        /// @param completion what the model generated after the prompt, special tokens removed or not
-        /// @param truncated  whether the generation stopped at its length limit instead of at an end-of-text token
-        Verdict verdict(String completion, boolean truncated);
+        /// The verdict on one attempt.
+        Verdict verdict(Attempt attempt);
+
+        /// The verdict on an attempt at a prompt that does not open the thinking.
+        default Verdict verdict(String completion, boolean truncated) {
+            return verdict(new Attempt(completion, truncated, false));
+        }
     }
 
     /// The judge of the problem with this reference answer, which is read once for all its completions.

@@ -116,7 +116,7 @@ class OnPolicyObjectiveTest {
         var rewards = new ArrayList<Double>();
         // The first three steps reward token 1, the others everything.
         int[] judged = {0};
-        Verifier changing = _ -> (text, _) -> verdict(judged[0]++ >= 4 + 3 * 8 || text.equals("1"));
+        Verifier changing = _ -> attempt -> verdict(judged[0]++ >= 4 + 3 * 8 || attempt.text().equals("1"));
         var objective = objective(banditSettings(), BANDIT, banditProblems(), LOCAL, changing, Watcher.NONE);
         Adam adam = adam(student, 0.003);
         float[][] after = new float[6][];
@@ -143,7 +143,7 @@ class OnPolicyObjectiveTest {
         List<Problem> problems = IntStream.range(2, 9)
                 .mapToObj(n -> new Problem("after " + n, new int[] {n}, (n + 1) + " " + STOP))
                 .toList();
-        Verifier exact = gold -> (text, _) -> verdict(text.equals(gold));
+        Verifier exact = gold -> attempt -> verdict(attempt.text().equals(gold));
         var sampling = new Sampling(1, 1, 0, 4, Set.of(STOP));
         var settings = new Settings(3, 7, 16, sampling, Truncation.KEEP, 112, 512, MismatchGate.Limits.DEFAULT);
         var rewarding = new Signal.Rewards(Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 4), 2, null);
@@ -211,7 +211,7 @@ class OnPolicyObjectiveTest {
     @Test
     void leavingOutGroupsWithoutVarianceChangesNoGradient() {
         // Half of the problems are always right.
-        Verifier verifier = gold -> (text, _) -> verdict(gold.equals("easy") || Integer.parseInt(text.split(" ")[0]) % 2 == 0);
+        Verifier verifier = gold -> attempt -> verdict(gold.equals("easy") || Integer.parseInt(attempt.text().split(" ")[0]) % 2 == 0);
         Fixture fixture = new Fixture(settings(Truncation.KEEP, 4, 64), rewards(Preset.DAPO), verifier);
         long flat = Arrays.stream(fixture.advantages).filter(advantage -> advantage == 0).count();
 
@@ -412,9 +412,9 @@ class OnPolicyObjectiveTest {
         SequencedMap<String, Tensor> latents = latents(config);
         Student student = quantised(config, latents);
         int[] left = {verdicts};
-        Verifier failing = gold -> (text, truncated) -> {
+        Verifier failing = gold -> attempt -> {
             if (left[0]-- == 0) throw new IllegalStateException("killed");
-            return EVEN.verify(text, truncated, gold);
+            return EVEN.judge(gold).verdict(attempt);
         };
         List<Problem> problems = IntStream.range(0, 10).mapToObj(i -> new Problem("p" + i, new int[] {1, 2 + i}, "")).toList();
         var objective = objective(settings(Truncation.KEEP, 4, 64), signal, problems, LOCAL, failing, Watcher.NONE);
@@ -717,7 +717,7 @@ class OnPolicyObjectiveTest {
     }
 
     private static Verifier verifier(java.util.function.Predicate<String> right) {
-        return _ -> (text, _) -> verdict(right.test(text));
+        return _ -> attempt -> verdict(right.test(attempt.text()));
     }
 
     private static Verdict verdict(boolean right) {

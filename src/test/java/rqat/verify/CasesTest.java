@@ -11,7 +11,6 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
-import rqat.text.ReasoningSplitter;
 import rqat.verify.mathematics.MathVerifier;
 import rqat.verify.program.ProgramVerifier;
 import rqat.verify.program.Sandbox;
@@ -49,13 +48,13 @@ class CasesTest {
     void anAnswerInsideThinkingThatThePromptOpenedCountsForNothing() throws IOException {
         var letters = new ChoiceVerifier(AnswerScope.AUTO, false);
         for (JsonNode line : lines("open_thinking")) {
-            String prompt = line.path("prompt_opens_think").asBoolean() ? "<|assistant|><think>\n" : "<|assistant|>\n";
-            String completion = ReasoningSplitter.withOpening(prompt, line.path("completion").asString());
+            boolean opened = line.path("prompt_opens_think").asBoolean();
+            String completion = line.path("completion").asString();
             boolean cut = line.path("stop").asString().equals("length");
             boolean right = line.path("right").asBoolean();
-            assertThat(new MathVerifier().verify(completion, cut, line.path("gold").asString()).correct()).as(completion).isEqualTo(right);
+            assertThat(new MathVerifier().judge(line.path("gold").asString()).verdict(new Attempt(completion, cut, opened)).correct()).as(completion).isEqualTo(right);
             String choice = completion.replace("\\boxed{18}", "\\boxed{B}").replace("\\boxed{17}", "\\boxed{C}").replace("18.", "\\boxed{B}");
-            assertThat(letters.verify(choice, cut, "B").correct()).as(choice).isEqualTo(right);
+            assertThat(letters.judge("B").verdict(new Attempt(choice, cut, opened)).correct()).as(choice).isEqualTo(right);
         }
     }
 

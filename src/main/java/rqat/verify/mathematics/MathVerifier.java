@@ -1,6 +1,7 @@
 package rqat.verify.mathematics;
 
 import rqat.verify.AnswerScope;
+import rqat.verify.Attempt;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
@@ -25,11 +26,13 @@ public record MathVerifier(AnswerScope scope) implements Verifier {
     @Override
     public Judge judge(String gold) {
         Gold answer = Gold.of(gold);
-        return (completion, truncated) -> verify(completion, truncated, answer);
+        return attempt -> verify(attempt, answer);
     }
 
-    private Verdict verify(String completion, boolean truncated, Gold gold) {
-        int start = scope.start(completion);
+    private Verdict verify(Attempt attempt, Gold gold) {
+        String completion = attempt.text();
+        boolean truncated = attempt.truncated();
+        int start = scope.start(attempt);
         Boxed boxed = start < 0 ? new Boxed.None() : AnswerExtractor.lastBoxed(completion, start);
         if (start >= 0 && boxed instanceof Boxed.None) {
             boxed = AnswerExtractor.markedLine(completion, start);

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
+import rqat.verify.Attempt;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
@@ -99,8 +100,8 @@ public record ReferenceVerifier(List<Target> gold, List<Target> answer, int deci
         }
 
         @Override
-        public Verdict verdict(String completion, boolean truncated) {
-            return verifier.verdict(completion, truncated, wanted);
+        public Verdict verdict(Attempt attempt) {
+            return verifier.verdict(attempt.text(), attempt.truncated(), wanted);
         }
     }
 

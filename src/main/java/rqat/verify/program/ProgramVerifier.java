@@ -10,6 +10,7 @@ import java.util.concurrent.Semaphore;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.verify.AnswerScope;
+import rqat.verify.Attempt;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
@@ -64,14 +65,14 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
     @Override
     public Judge judge(String gold) {
         ProgramTests tests = ProgramTests.parse(gold);
-        return (completion, truncated) -> verify(completion, truncated, tests);
+        return attempt -> verify(attempt, tests);
     }
 
-    /// As [#verify(String, boolean, String)] with tests that were read before.
-    public Verdict verify(String completion, boolean truncated, ProgramTests tests) {
-        int start = (mode == Mode.FAITHFUL ? AnswerScope.WHOLE : AnswerScope.AUTO).start(completion);
-        String code = start < 0 ? "" : code(completion.substring(start));
-        if (code.isBlank()) return new Verdict(truncated ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
+    /// As [Judge#verdict] with tests that were read before.
+    public Verdict verify(Attempt attempt, ProgramTests tests) {
+        int start = (mode == Mode.FAITHFUL ? AnswerScope.WHOLE : AnswerScope.AUTO).start(attempt);
+        String code = start < 0 ? "" : code(attempt.text().substring(start));
+        if (code.isBlank()) return new Verdict(attempt.truncated() ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
         return new Verdict(run(mode == Mode.FAITHFUL ? code : outdented(code), tests).reason(), code);
     }
 

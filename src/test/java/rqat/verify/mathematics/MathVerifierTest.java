@@ -14,6 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.text.ReasoningSplitter;
 import rqat.verify.AnswerScope;
+import rqat.verify.Attempt;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.Verifier;
@@ -89,11 +90,15 @@ class MathVerifierTest {
         assertThat(verifier.verify("<think>it is \\boxed{3}", true, "3").reason()).isEqualTo(TRUNCATED);
         assertThat(reason("it is \\boxed{3}", "3")).isEqualTo(MATCH);
 
-        String prompt = "<|user|>how many?<|assistant|><think>\n";
-        assertThat(reason(ReasoningSplitter.withOpening(prompt, "it is \\boxed{3}"), "3")).isEqualTo(NO_ANSWER);
-        assertThat(verifier.verify(ReasoningSplitter.withOpening(prompt, "it is \\boxed{3}"), true, "3").reason()).isEqualTo(TRUNCATED);
-        assertThat(verifier.verify(ReasoningSplitter.withOpening(prompt, "it is </think>\\boxed{3}"), true, "3").reason()).isEqualTo(MATCH);
-        assertThat(ReasoningSplitter.withOpening("<think>\n\n</think>\n\n", "\\boxed{3}")).as("thinking switched off").isEqualTo("\\boxed{3}");
+        Verifier.Judge judge = verifier.judge("3");
+        assertThat(judge.verdict(new Attempt("it is \\boxed{3}", false, true)).reason()).isEqualTo(NO_ANSWER);
+        assertThat(judge.verdict(new Attempt("it is \\boxed{3}", true, true)).reason()).isEqualTo(TRUNCATED);
+        assertThat(judge.verdict(new Attempt("it is </think>\\boxed{3}", true, true)).reason()).isEqualTo(MATCH);
+        assertThat(judge.verdict(new Attempt("it is\n#### 3", false, true)).reason()).isEqualTo(NO_ANSWER);
+        assertThat(judge.verdict(new Attempt("4</think>5<think>\\boxed{3}", false, true)).reason()).isEqualTo(NO_ANSWER);
+        assertThat(ReasoningSplitter.opens("<|user|>how many?<|assistant|><think>\n")).isTrue();
+        assertThat(ReasoningSplitter.opens("<think>\n\n</think>\n\n")).as("thinking switched off").isFalse();
+        assertThat(ReasoningSplitter.opens("what does <think> mean?")).isFalse();
 
         var whole = new MathVerifier(AnswerScope.WHOLE);
         assertThat(whole.verify("<think>it is \\boxed{3}", false, "3").reason()).isEqualTo(MATCH);
