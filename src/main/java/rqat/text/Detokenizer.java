@@ -37,7 +37,7 @@ public final class Detokenizer {
     }
 
     void push(int id, StringBuilder text) {
-        if (skipSpecial && tokenizer.isSpecial(id)) {
+        if (skipSpecial && tokenizer.isSkipped(id)) {
             return;
         }
         for (byte b : tokenizer.bytes(id)) {

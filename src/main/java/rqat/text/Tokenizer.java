@@ -1,11 +1,13 @@
 package rqat.text;
 
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.SortedSet;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -62,10 +64,18 @@ public final class Tokenizer {
 
     private static final byte[] NOTHING = {};
 
+    private static final Set<String> THINKING_TAGS = Set.of("<think>", "</think>");
+
     private final Parts parts;
+    /// Those that [#decode(int[], boolean)] skips.
+    private final BitSet skipped;
 
     Tokenizer(Parts parts) {
         this.parts = parts;
+        this.skipped = (BitSet) parts.special.clone();
+        parts.special.stream()
+                .filter(id -> THINKING_TAGS.contains(new String(bytes(id), StandardCharsets.UTF_8)))
+                .forEach(skipped::clear);
     }
 
     /// Reads tokenizer.json and, where present, tokenizer_config.json, generation_config.json and config.json for the ids that stop, begin
@@ -124,8 +134,9 @@ public final class Tokenizer {
         return decode(ids, false);
     }
 
-    /// The text of `ids`, without those flagged special when `skipSpecial` (`<think>` is not flagged in published models). Ids outside the
-    /// vocabulary are dropped; bytes that are not UTF-8 become U+FFFD.
+    /// The text of `ids`, without those flagged special when `skipSpecial`. The tags of thinking stay, flagged or not (they are not in most
+    /// published models; where they are, the reference drops them, and with them what tells a guess from an answer). Ids outside the vocabulary
+    /// are dropped; bytes that are not UTF-8 become U+FFFD.
     public String decode(int[] ids, boolean skipSpecial) {
         Detokenizer detokenizer = detokenizer(skipSpecial);
         StringBuilder text = new StringBuilder();
@@ -163,6 +174,11 @@ public final class Tokenizer {
     /// Whether `id` is flagged special in tokenizer.json.
     public boolean isSpecial(int id) {
         return id >= 0 && parts.special.get(id);
+    }
+
+    /// Whether a decoder that skips special tokens leaves `id` out: those flagged special but for the tags of thinking.
+    boolean isSkipped(int id) {
+        return id >= 0 && skipped.get(id);
     }
 
     /// The bytes that `id` stands for, none when it is outside the vocabulary.

@@ -249,6 +249,17 @@ class TokenizerTest {
         }
     }
 
+    /// A model whose tags are special tokens would otherwise lose what tells a guess from an answer.
+    @Test
+    void theTagsOfThinkingStayWhereSpecialTokensAreSkipped() {
+        ObjectNode json = TinyTokenizer.json();
+        ((ObjectNode) json.get("added_tokens").get(2)).put("special", true);
+        TinyTokenizer.write(directory, json);
+        Tokenizer tokenizer = Tokenizer.load(directory);
+        assertThat(tokenizer.isSpecial(TinyTokenizer.THINK)).isTrue();
+        assertThat(tokenizer.decode(new int[] {TinyTokenizer.BEGIN, TinyTokenizer.THINK, 'a', TinyTokenizer.END}, true)).isEqualTo("<think>a");
+    }
+
     static Stream<Arguments> broken() {
         return Stream.of(
                 broken("model", json -> json.remove("model")),
