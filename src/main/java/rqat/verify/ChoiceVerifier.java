@@ -6,34 +6,31 @@ import java.util.regex.Pattern;
 
 /// Scores multiple choice by the letter, A to D, that the completion names.
 ///
-/// The patterns are bounded in what they may skip and look at the last 100,000 characters only, so the time is bounded too.
+/// Looks at the last 100,000 characters only, so the time is bounded.
 ///
 /// @param scope   which part of a completion may hold the answer
-/// @param lenient what counts as an answer. Strict: a last `Answer: B`, or a box around a letter. Lenient: as lighteval extracts letters for
-///                its `indices` targets, from `final answer is B` down to any capital A to D in the text. With it a model that never
-///                answers still gets about a quarter right; look at the strict rate of missing answers beside it
+/// @param lenient what counts as an answer. Strict: the last `Answer: B` or box that says one letter ([ChosenLetter]). Lenient: as lighteval
+///                0.8.0 extracts letters for its `indices` targets, from `final answer is B` down to any capital A to D in the text. With it a
+///                model that never answers still gets about a quarter right; look at the strict rate of missing answers beside it
 public record ChoiceVerifier(AnswerScope scope, boolean lenient) implements Verifier {
     private static final int LONGEST = 100_000;
 
-    private static final String DECORATION =
-            "(?:[\\s*$({\\[\\\\_]|(?:text|textbf|textit|mathrm|mathbf|boxed|bf|rm)(?![A-Za-z])|(?i:option|choice)(?![A-Za-z])){0,12}";
-    /// After an announcement, or in a box.
-    private static final Pattern STRICT = Pattern.compile("(?:(?i:answer)\\s{0,4}(?:is)?\\*{0,2}\\s{0,4}:|\\\\f?boxed\\s{0,4}\\{)" + DECORATION + "([A-D])(?![A-Za-z])");
-    /// What makes it no clear choice: another letter beside it.
-    private static final Pattern ANOTHER = Pattern.compile("[\\s*$)}\\]]{0,8}(?:[,/&]|(?i:or|and)(?![A-Za-z]))" + DECORATION + "[A-D](?![A-Za-z])");
+    /// Between blanks (a line feed is none), at the start of the text or before its end, perhaps bold. Parentheses are not looked through.
+    private static final String LETTER = "(?:^| )(?:\\*\\*)?([A-D])(?:\\*\\*)?(?:[.,: ]|$)";
 
-    private static final String LETTER = "(?:^|\\s)(?:\\*\\*)?([A-D])(?:\\*\\*)?(?:[.,:\\s]|$)";
-
-    /// Most specific first.
+    /// Most specific first. As Python reads them: only `\n` ends a line, `$` may stand before the last one, `\s` is any white space.
     private static final List<Pattern> LENIENT = List.of(
-            Pattern.compile("(?i:final answer is):?\\s{0,4}([A-D])\\.?\\s?I hope"),
-            Pattern.compile("(?i:final answer.{0,100}?)\\s{1,4}is:?\\s{0,4}([A-D])"),
-            Pattern.compile("(?i:answer):.{0,50}?" + LETTER),
-            Pattern.compile("(?i:answer).{0,50}?" + LETTER),
-            Pattern.compile("\\A(?:\\*\\*)?([A-D])(?:\\*\\*)?(?:[.,:\\s]|$)"),
-            Pattern.compile("\\n(?:\\*\\*)?([A-D])(?:\\*\\*)?(?:[.,:\\s]|$)"),
-            Pattern.compile(LETTER),
-            Pattern.compile("([A-D])"));
+            python("(?i:final answer is):?\\s*+([A-D])\\.?\\s?I hope"),
+            python("(?i:final answer.{0,100}?)\\s++is:?\\s*+([A-D])"),
+            python("(?i:answer):.{0,50}?" + LETTER),
+            python("(?i:answer).{0,50}?" + LETTER),
+            python("^(?:\\*\\*)?([A-D])(?:\\*\\*)?(?:[.,: ]|$)"),
+            python(LETTER),
+            python("([A-D])"));
+
+    private static Pattern python(String expression) {
+        return Pattern.compile(expression, Pattern.UNIX_LINES | Pattern.UNICODE_CHARACTER_CLASS);
+    }
 
     @Override
     public Judge judge(String gold) {
@@ -44,25 +41,14 @@ public record ChoiceVerifier(AnswerScope scope, boolean lenient) implements Veri
         int start = scope.start(attempt);
         String completion = attempt.text();
         String text = start < 0 ? "" : completion.substring(Math.max(start, completion.length() - LONGEST));
-        String letter = lenient ? last(LENIENT, text) : chosen(text);
+        String letter = lenient ? last(text) : ChosenLetter.in(text);
         if (letter.isEmpty()) return new Verdict(attempt.truncated() ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
         return new Verdict(letter.equals(gold) ? Reason.MATCH : Reason.MISMATCH, letter);
     }
 
-    /// The letter of the last announcement or box, empty where it names several.
-    private static String chosen(String text) {
-        String found = "";
-        Matcher another = ANOTHER.matcher(text);
-        for (Matcher matcher = STRICT.matcher(text); matcher.find(); ) {
-            boolean several = another.region(matcher.end(), text.length()).lookingAt();
-            found = several ? "" : matcher.group(1);
-        }
-        return found;
-    }
-
     /// The letter of the last match of the first pattern that matches at all, empty when none does.
-    private static String last(List<Pattern> patterns, String text) {
-        for (Pattern pattern : patterns) {
+    private static String last(String text) {
+        for (Pattern pattern : LENIENT) {
             String found = "";
             for (Matcher matcher = pattern.matcher(text); matcher.find(); ) found = matcher.group(1);
             if (!found.isEmpty()) return found;
