@@ -2,7 +2,7 @@ package rqat.verify.program;
 
 /// What a sandboxed process tree may use.
 ///
-/// @param memory    bytes: of address space for each process, and resident in all of them together
+/// @param memory    bytes: of address space for each process, and resident in all of them together with the folder
 /// @param processes processes and threads at a time
 /// @param files     open files of each process
 /// @param folder    bytes: of the folder that it may write, which lies in memory, and of each file

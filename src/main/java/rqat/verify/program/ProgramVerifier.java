@@ -3,7 +3,6 @@ package rqat.verify.program;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
 import java.util.concurrent.Semaphore;
@@ -48,7 +47,7 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
     public static final double SECONDS = 6;
 
     private static final Semaphore SLOTS = new Semaphore(Runtime.getRuntime().availableProcessors());
-    private static final String SUPERVISOR = resource("supervisor.py");
+    private static final String SUPERVISOR = Resources.text("supervisor.py");
 
     /// In this mode, with six seconds a test and [Limits#DEFAULT].
     public ProgramVerifier(Sandbox sandbox, Mode mode) {
@@ -186,14 +185,5 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
     /// Bytes of an answer: a control character takes six in JSON.
     private long longest() {
         return 6 * limits.output() + 1000;
-    }
-
-    private static String resource(String name) {
-        try (InputStream source = ProgramVerifier.class.getResourceAsStream(name)) {
-            if (source == null) throw new IllegalStateException("no resource " + name);
-            return new String(source.readAllBytes(), StandardCharsets.UTF_8);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 }

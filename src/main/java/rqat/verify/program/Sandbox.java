@@ -16,7 +16,7 @@ import rqat.Failure;
 
 /// Runs a command where it can do no harm: in namespaces of its own (users, processes, network, mounts, IPC, host name), without a
 /// network, without capabilities, seeing only the read-only system directories (`/usr` and what belongs to it) and an empty folder
-/// `/box` in memory that vanishes with it. Its memory, processes, open files, folder, output and time are limited, and at its end the
+/// `/box` in memory, counted with its own, that vanishes with it. Its memory, processes, open files, folder, output and time are limited, and at its end the
 /// kernel kills every process of its PID namespace, whatever they did to get away.
 ///
 /// Made by util-linux (`unshare`, `mount`, `pivot_root`), or by bubblewrap where the machine allows user namespaces to it alone;
@@ -24,7 +24,10 @@ import rqat.Failure;
 /// and becomes nobody, because the kernel does not limit the processes of root. Where neither way works there is no sandbox, and no
 /// unsafe substitute: [#detect] says why. Linux 5.14 or later, where process limits count per user namespace.
 ///
-/// Not contained: what the kernel itself does wrong, and timing. There is no system-call filter.
+/// A filter of system calls (`confine.py`) is the last wall: no memory that is charged to no process (shared anonymous mappings, System V
+/// segments, memfd, io_uring), no news of the host's files (inotify), no sockets past the network namespace (AF_VSOCK), no new namespaces.
+///
+/// Not contained: what the kernel itself does wrong, and timing.
 public final class Sandbox {
     /// The first places that are looked for Python; a Python outside `/usr` is not visible inside.
     private static final List<String> PYTHONS = List.of("/usr/bin/python3", "/usr/local/bin/python3");
@@ -32,7 +35,7 @@ public final class Sandbox {
     private static final String NOBODY = "65534";
     private static final List<String> SYSTEM = List.of("bin", "sbin", "lib", "lib32", "lib64");
     private static final String LOADER_CACHE = "/etc/ld.so.cache";
-    private static final List<String> DEVICES = List.of("null", "zero", "full", "random", "urandom");
+    private static final List<String> DEVICES = List.of("null", "full", "random", "urandom");
 
     /// Runs as the first process of fresh namespaces and builds the new root in a file system in memory; `$1` is the size of the folder.
     /// The old root is looked at once more for `/proc`, which `mount` and `umount` read, and is gone before the command starts.
@@ -61,11 +64,17 @@ public final class Sandbox {
             exec setsid setpriv --no-new-privs --inh-caps=-all --bounding-set=-all -- "$@"
             """.formatted(String.join(" ", SYSTEM), LOADER_CACHE, String.join(" ", DEVICES));
 
-    /// Answers for itself: forks, sees neither processes nor files of the host, and reaches no network.
+    /// Takes system calls away and becomes the command.
+    private static final String CONFINE = Resources.text("confine.py");
+
+    /// Answers for itself: forks, is refused shared memory and sockets to the hypervisor, sees neither processes nor files of the host, and reaches no network.
     private static final String PROBE = """
-            import os, socket
+            import mmap, os, socket
             if os.fork() == 0: os._exit(0)
             os.wait()
+            for forbidden in (lambda: mmap.mmap(-1, 4096), lambda: socket.socket(40, 1)):
+                try: print("not refused:", forbidden())
+                except OSError: pass
             seen = [name for name in ("/proc/self", "/home", "/root", "/var", "/etc/passwd", "/tmp") if os.path.exists(name)]
             reached = [name for _, name in socket.if_nameindex() if name != "lo"]
             print("contained" if not seen and not reached and os.getpid() == 1 and os.getcwd() == "/box" else (seen, reached, os.getpid()))
@@ -202,7 +211,8 @@ public final class Sandbox {
             }
         }
         line.addAll(List.of("/usr/bin/prlimit", "--as=" + limits.memory(), "--nproc=" + limits.processes(), "--nofile=" + limits.files(),
-                "--fsize=" + limits.folder(), "--core=0", "--"));
+                "--fsize=" + limits.folder(), "--core=0", "--msgqueue=0", "--"));
+        line.addAll(List.of(python, "-I", "-S", "-B", "-c", CONFINE));
         line.addAll(command);
         var builder = new ProcessBuilder(line).directory(Path.of("/").toFile());
         builder.environment().clear();
@@ -312,7 +322,7 @@ public final class Sandbox {
             try {
                 while (!process.waitFor(WATCH_MILLISECONDS, TimeUnit.MILLISECONDS)) {
                     if (System.nanoTime() - deadline > 0) stop(End.TIME);
-                    else if (residentBytes() > limits.memory()) stop(End.MEMORY);
+                    else if (residentBytes() > limits.memory() - limits.folder()) stop(End.MEMORY);
                 }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
@@ -332,7 +342,8 @@ public final class Sandbox {
             process.children().forEach(ProcessHandle::destroyForcibly);
         }
 
-        /// Of all processes in the sandbox, shared pages left out.
+        /// Of all processes in the sandbox, without shared pages: those are of the program's files, or of files in the folder, which counts
+        /// as full. Memory can be shared in no other way.
         private long residentBytes() {
             long pages = 0;
             for (ProcessHandle descendant : process.descendants().toList()) {

@@ -128,6 +128,112 @@ class HostileProgramTest {
         assertThat(outcome.end()).isEqualTo(End.MEMORY);
     }
 
+    /// Memory that no process is charged for, in every way that Linux has: what could be held is printed.
+    @Test
+    void sharedMemory() {
+        assertThat(run("""
+                import ctypes, mmap, os, platform
+                libc = ctypes.CDLL(None, use_errno=True)
+                libc.mmap.restype = ctypes.c_void_p
+                size = 1 << 30
+                for flags in (0x21, 0x23, 0x40021, 0x40022, 0x8021):
+                    for protection in (0, 3):
+                        if libc.mmap(None, ctypes.c_size_t(size), protection, flags, -1, ctypes.c_long(0)) not in (None, 2 ** 64 - 1): print("mapped", hex(flags))
+                for name in ("/dev/zero", "/dev/full", "/dev/null"):
+                    try: mmap.mmap(os.open(name, os.O_RDWR), 1 << 20)
+                    except OSError: pass
+                    else: print("mapped", name)
+                try: mmap.mmap(-1, 1 << 20)
+                except (OSError, ValueError): pass
+                else: print("mapped by Python")
+                for flags in (0, 1, 4, 7):
+                    try: print("memfd", os.memfd_create("%s", flags))
+                    except OSError: pass
+                for key in (0, 12345):
+                    for length in (4096, size):
+                        if libc.shmget(key, ctypes.c_size_t(length), 0o1600) >= 0: print("a System V segment")
+                if libc.msgget(0, 0o1600) >= 0 or libc.semget(0, 100, 0o1600) >= 0: print("System V queues")
+                if platform.machine() == "x86_64":
+                    # by number, and by the numbers of another ABI
+                    for number in (29, 319, 425, 447, 0x40000000 + 29, 0x40000000 + 319):
+                        if libc.syscall(ctypes.c_long(number), 0, ctypes.c_size_t(size), 0o1600) >= 0: print("call", number)
+                print("done")
+                """.formatted(MARK)).text()).isEqualTo("done\n");
+    }
+
+    /// Files of the folder, unlinked and mapped as shared, stay within its limit.
+    @Test
+    void mappedFiles() {
+        assertThat(run("""
+                import mmap, os
+                held = []
+                try:
+                    while True:
+                        name = "%s%%d" %% len(held)
+                        descriptor = os.open(name, os.O_RDWR | os.O_CREAT)
+                        os.unlink(name)
+                        os.posix_fallocate(descriptor, 0, 1 << 16)
+                        held.append(mmap.mmap(descriptor, 1 << 16))
+                        held[-1].write(bytes(1 << 16))
+                except OSError: print(len(held) << 16)
+                """.formatted(MARK)).text().strip()).satisfies(bytes -> assertThat(Long.parseLong(bytes)).isBetween(1L, MIB));
+    }
+
+    @Test
+    void memoryOfChildrenOfChildren() {
+        Outcome outcome = run("""
+                import os, time
+                for _ in range(12):
+                    if os.fork() == 0:
+                        os.setsid()
+                        if os.fork() == 0:
+                            held = bytearray(os.urandom(1 << 20) * 60)
+                            time.sleep(60)
+                        os._exit(0)
+                    os.wait()
+                time.sleep(60)
+                """);
+        assertThat(outcome.end()).isEqualTo(End.MEMORY);
+    }
+
+    @Test
+    void watchingTheFilesOfTheHost() {
+        assertThat(run("""
+                import ctypes, os
+                libc = ctypes.CDLL(None, use_errno=True)
+                for create in (libc.inotify_init, lambda: libc.inotify_init1(0), lambda: libc.fanotify_init(0, 0), lambda: libc.fanotify_init(0x200, 0)):
+                    descriptor = create()
+                    if descriptor >= 0: print("watches", libc.inotify_add_watch(descriptor, b"/usr", 0xFFF))
+                import fcntl
+                try: fcntl.fcntl(os.open("/usr", os.O_RDONLY), fcntl.F_NOTIFY, fcntl.DN_ACCESS | fcntl.DN_MULTISHOT)
+                except OSError: pass
+                else: print("directory notification")
+                """).text()).isEmpty();
+    }
+
+    @Test
+    void socketsOfOtherKinds() {
+        assertThat(run("""
+                import socket
+                for family in range(64):
+                    for kind in (1, 2, 3, 5):
+                        try: socket.socket(family, kind).close()
+                        except OSError: continue
+                        print(family)
+                        break
+                """).text().lines().map(Integer::parseInt)).isSubsetOf(1, 2, 10, 16);
+    }
+
+    @Test
+    void newNamespaces() {
+        assertThat(run("""
+                import ctypes, os
+                libc = ctypes.CDLL(None, use_errno=True)
+                for flag in (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000, 0x80):
+                    if libc.unshare(flag) == 0: print("unshared", hex(flag))
+                """).text()).isEmpty();
+    }
+
     @Test
     void diskFilling() {
         Outcome outcome = run("""
