@@ -16,9 +16,8 @@ import rqat.verify.Verifier;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
-/// Scores generated programs as LiveCodeBench does (`lcb_runner/evaluation/testing_util.py`): the code between the last two lines with
-/// three backticks, run test by test in one process, public and private tests alike, the first failure ends it, and only all tests
-/// right is right. Every test has a time limit, compiling too; all together have (limit + 1) times tests + 5 seconds.
+/// Scores generated programs as LiveCodeBench does (`lcb_runner/evaluation/testing_util.py`): the last block of code is run test by test,
+/// public and private tests alike, the first failure ends it, and only all tests right is right. Every test has a time limit, compiling too; all together have (limit + 1) times tests + 5 seconds.
 ///
 /// Two deviations in any mode. A program is killed at its time limit, where the reference raises an exception that the program can
 /// catch. And outputs are compared outside the process of the program, which therefore can neither read what is expected nor claim that
@@ -35,11 +34,11 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
     /// How the reference's replacements of standard streams are reproduced.
     public enum Mode {
         /// With the faults of the reference, for scores that are compared with published ones: `sys.stdin` cannot be iterated over,
-        /// `sys.stdin.buffer.readline` always gives the first line, `open(0)` is empty, `sys.stdout.buffer` does not exist, and a
-        /// program of standard input fails when it has a class `Solution`.
+        /// `sys.stdin.buffer.readline` always gives the first line, `open(0)` is empty, `sys.stdout.buffer` does not exist, a program of
+        /// standard input becomes the body of a function and fails when it has a class `Solution`, and thinking is searched for code too.
         FAITHFUL,
-        /// A program is run as Python runs a script, its standard input and output working but for their file descriptors: right programs are
-        /// right. Only what follows the thinking is searched for it, and its fences may be indented, as in a list.
+        /// Right programs are right: only what follows the thinking is looked at, a fence may be indented, and a program of standard input
+        /// has a process of its own for every test, in which it is the main module.
         REPAIRED
     }
 
@@ -69,27 +68,18 @@ public record ProgramVerifier(Sandbox sandbox, Mode mode, double seconds, Limits
 
     /// As [Judge#verdict] with tests that were read before.
     public Verdict verify(Attempt attempt, ProgramTests tests) {
-        int start = (mode == Mode.FAITHFUL ? AnswerScope.WHOLE : AnswerScope.AUTO).start(attempt);
-        String code = start < 0 ? "" : code(attempt.text().substring(start));
+        String code = code(attempt);
         if (code.isBlank()) return new Verdict(attempt.truncated() ? Reason.TRUNCATED : Reason.NO_ANSWER, "");
-        return new Verdict(run(mode == Mode.FAITHFUL ? code : outdented(code), tests).reason(), code);
+        return new Verdict(run(code, tests).reason(), code);
     }
 
-    /// The text between the last two lines that contain three backticks; empty when there are fewer.
-    public static String code(String completion) {
-        int last = completion.lastIndexOf("```");
-        int end = last < 0 ? -1 : completion.lastIndexOf('\n', last);
-        int first = end < 0 ? -1 : completion.lastIndexOf("```", end - 1);
-        if (first < 0) return "";
-        int start = completion.indexOf('\n', first) + 1;
-        return start > end ? "" : completion.substring(start, end);
-    }
-
-    /// The code without the indentation that all its lines have.
-    private static String outdented(String code) {
-        return code.lines().filter(line -> !line.isBlank()).allMatch(line -> line.startsWith(" ") || line.startsWith("\t"))
-                ? code.stripIndent()
-                : code;
+    private String code(Attempt attempt) {
+        if (mode == Mode.FAITHFUL) return CodeBlocks.lastTwoFences(attempt.text());
+        int start = AnswerScope.AUTO.start(attempt);
+        if (start < 0) return "";
+        String answer = attempt.text().substring(start);
+        String program = CodeBlocks.lastProgram(answer);
+        return program.isBlank() ? CodeBlocks.lastTwoFences(answer) : program;
     }
 
     /// Runs a program against its tests up to the first that fails.

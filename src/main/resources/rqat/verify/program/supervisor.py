@@ -1,5 +1,8 @@
 """Runs one program against tests that arrive one at a time; the first process of the sandbox.
 
+A function, and any program in the faithful mode, runs in one process for all tests, as the reference does it. Otherwise every test has a
+process of its own with pipes for standard input and output, in which the program is run as it is.
+
 Standard input:  a line {"code", "function" or null, "faithful", "seconds", "output"}, then a line {"input"} per test.
 Standard output: the line `ready`, then a line per line read, the first for compiling:
     {"status": "done", "output": text}    a stdin test, or {"status": "done", "value": json} of a function
@@ -15,6 +18,7 @@ NOT_DUMPABLE = (4, 0)  # prctl: no process of the same user may trace this one
 def supervise():
     ctypes.CDLL(None).prctl(*NOT_DUMPABLE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process of a PID namespace is immune to what it does not handle
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # what loses its parent comes here to die, and would count as a process until waited for
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     answers.write(b"ready\n")
     answers.flush()
@@ -31,6 +35,7 @@ def supervise():
         os.close(null)
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             Program(request).serve(62, 63)
         finally:
             os._exit(1)
@@ -117,10 +122,12 @@ class Program:
         tests = open(source, "rb")
         try:
             sys.set_int_max_str_digits(50000)
-            os.environ["OMP_NUM_THREADS"] = "1"
-            if self.faithful:
+            if self.faithful or self.function:
                 self.take_away()
-            run = self.compile_function() if self.function else self.compile_script(io)
+            if self.function:
+                run = self.compile_function()
+            else:
+                run = self.compile_script(io) if self.faithful else self.start_scripts()
         except BaseException as error:
             answer(status="error", detail=describe(error))
             return
@@ -134,10 +141,13 @@ class Program:
             except BaseException as error:
                 answer(status="error", detail=describe(error))
                 return
-            answer(status="done", **result)
+            answer(**{"status": "done", **result})
+            if result.get("status", "done") != "done":
+                return
 
     def take_away(self):
         import importlib
+        os.environ["OMP_NUM_THREADS"] = "1"
         for module, names in REMOVED.items():
             loaded = importlib.import_module(module)
             for name in names.split():
@@ -170,16 +180,15 @@ class Program:
         return run
 
     def compile_script(self, io):
-        faithful, limit = self.faithful, self.limit
+        """The program with the reference's standard streams; the body of a function that is called for each test."""
+        limit = self.limit
 
         class Output(io.StringIO):
-            """Captured output of limited length, with bytes beneath it only where the reference is repaired."""
+            """Captured output of limited length."""
 
-            def __init__(self, limit, with_buffer):
+            def __init__(self):
                 super().__init__()
                 self.left = limit
-                if with_buffer:
-                    self.buffer = Bytes(self)
 
             def write(self, text):
                 self.left -= len(text)
@@ -190,53 +199,14 @@ class Program:
             def close(self):
                 pass
 
-        class Bytes:
-            """The binary side of captured output."""
-
-            def __init__(self, text):
-                self.text = text
-
-            def write(self, data):
-                self.text.write(bytes(data).decode("utf-8", "replace"))
-                return len(data)
-
-            def flush(self):
-                pass
-
-        class Input(io.StringIO):
-            """Standard input with its binary side, both working as they do in a process of one's own."""
-
-            def __init__(self, text):
-                super().__init__(text, None)  # any line ending is read as \n
-                self.buffer = io.BytesIO(text.encode())
-
-        def run_faithfully(text):
+        def run(text):
             lines = iter(text.split("\n"))
             # `from sys import stdin` bound this object before any test was there.
             first_stdin.read = lambda *_: text
             first_stdin.readlines = lambda *_: text.split("\n")
             first_stdin.readline = lambda *_: next(lines)
-            sys.stdin, sys.stdout = MockedInput(io, text), Output(limit, False)
+            sys.stdin, sys.stdout = MockedInput(io, text), Output()
             builtins.open = lambda *_, **__: io.StringIO(text)
-            return called(main)
-
-        def run(text):
-            stdin.__init__(text)
-            stdout.__init__(limit, True)
-            sys.stdin, sys.stdout = stdin, stdout
-
-            def opened(file, mode="r", *rest, **options):
-                if file not in (0, "/dev/stdin"):
-                    return real_open(file, mode, *rest, **options)
-                return stdin.buffer if "b" in mode else stdin
-
-            # As a script is run: names of its own for every test, and the module that pickles, dataclasses and __main__ are looked up in.
-            module = sys.modules["__main__"] = ModuleType("__main__")
-            exec(prelude, module.__dict__)
-            module.open = builtins.open = opened
-            return called(lambda: exec(script, module.__dict__))
-
-        def called(main):
             captured = sys.stdout
             try:
                 main()
@@ -246,19 +216,136 @@ class Program:
                 builtins.open = real_open
             return {"output": captured.getvalue()}
 
-        def leave(code=None):
-            raise SystemExit(code)
-
-        from types import ModuleType
         builtins, first_stdin, real_open = sys.modules["builtins"], sys.stdin, open
-        if faithful:
-            main = self.load(as_function(self.code)).wrapped_function
-            return run_faithfully
-        stdin, stdout = Input(""), Output(limit, True)
-        builtins.quit = builtins.exit = leave
-        prelude = compile(PRELUDE, "<prelude>", "exec", dont_inherit=True)
-        script = compile(self.code, "<program>", "exec", dont_inherit=True)
+        main = self.load(as_function(self.code)).wrapped_function
         return run
+
+    def start_scripts(self):
+        """The program as it is: for each test a process of its own, whose standard input and output are pipes."""
+        names = {}
+        exec(PRELUDE, names)
+        names.pop("__builtins__")
+        names["open"] = open  # the prelude's star imports leave the one of `io` there, which is the same
+        program = compile(self.code, "<program>", "exec", dont_inherit=True)
+
+        def run(text):
+            inward, outward, trouble = os.pipe(), os.pipe(), os.pipe()
+            process = os.fork()
+            if process == 0:
+                os.setpgid(0, 0)
+                for descriptor, pipe in ((0, inward[0]), (1, outward[1]), (2, trouble[1])):
+                    os.dup2(pipe, descriptor)
+                os.closerange(3, 64)
+                execute(program, names)
+            for pipe in (inward[0], outward[1], trouble[1]):
+                os.close(pipe)
+            data = text.encode("utf-8", "surrogatepass")
+            return finished(process, inward[1], outward[0], trouble[0], data, self.limit)
+
+        return run
+
+
+COMPLETED = 77  # how a program's process ends that came to its end, or called exit; any other end is its own doing
+
+
+def execute(program, names):
+    """Runs a program in this process, which is for nothing else, to the end of it."""
+    import atexit, builtins, threading
+    from types import ModuleType
+    status = COMPLETED
+    try:
+        sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+        sys.argv = ["program.py"]
+        real_open = open
+
+        def opened(file, *rest, **options):
+            return real_open(0 if file == "/dev/stdin" else file, *rest, **options)
+
+        builtins.open = opened
+        module = ModuleType("__main__")
+        module.__dict__.update(names, open=opened)
+        sys.modules["__main__"] = module
+        try:
+            exec(program, module.__dict__)
+        except SystemExit:
+            pass
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    except BaseException as error:
+        status = 1
+        try:
+            os.write(2, ("\n" + describe(error)).encode("utf-8", "backslashreplace"))
+        except BaseException:
+            pass
+    finally:
+        os._exit(status)
+
+
+def finished(process, sink, source, trouble, data, limit):
+    """Feeds a program, collects what it writes, and says how it ended; what it leaves behind, pipes and processes, goes."""
+    held = [sink, source, trouble]
+    try:
+        return conversation(process, held, sink, source, data, limit)
+    finally:
+        for pipe in held:
+            os.close(pipe)
+        try:
+            os.killpg(process, 9)
+        except OSError:
+            pass  # nothing is left, or it has gone to a group of its own
+
+
+def conversation(process, held, sink, source, data, limit):
+    def close(pipe):
+        held.remove(pipe)
+        os.close(pipe)
+
+    os.set_blocking(sink, False)
+    output, complaint, left, status = bytearray(), bytearray(), memoryview(data), None
+    if not len(left):
+        close(sink)
+    while held != [sink] and held:
+        reading = [pipe for pipe in held if pipe != sink]
+        readable, writable, _ = select.select(reading, [sink] if sink in held else [], [], 0.02 if status is None else 0)
+        if writable:
+            try:
+                left = left[os.write(sink, left[:65536]):]
+            except BlockingIOError:
+                pass
+            except OSError:
+                left = left[:0]
+            if not len(left):
+                close(sink)
+        for pipe in readable:
+            chunk = os.read(pipe, 65536)
+            if not chunk:
+                close(pipe)
+            elif pipe == source:
+                output += chunk
+            else:
+                complaint = (complaint + chunk)[-4000:]
+        if len(output) > limit:
+            return {"status": "output"}
+        if status is not None and not readable:
+            break  # what it left behind keeps its pipes open
+        if status is None:
+            ended, how = os.waitpid(process, os.WNOHANG)
+            status = how if ended else None
+    if status is None:
+        _, status = os.waitpid(process, 0)
+    text = output.decode("utf-8", "replace")
+    code = os.waitstatus_to_exitcode(status)
+    if code == COMPLETED or code == 0 and output:
+        return {"status": "done", "output": text}
+    if code == 1 and complaint:
+        return {"status": "error", "detail": complaint.decode("utf-8", "replace").strip().split("\n")[-1][:300]}
+    return {"status": "error", "detail": "the program ended its process"}
 
 
 class MockedInput:

@@ -3,6 +3,7 @@ package rqat.verify.program;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
@@ -10,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import rqat.Failure;
+import rqat.verify.Attempt;
 import rqat.verify.Reason;
 import rqat.verify.Verdict;
 import rqat.verify.program.ProgramVerifier.Mode;
@@ -30,13 +32,79 @@ class ProgramVerifierTest {
 
     @Test
     void takesTheCodeBetweenTheLastTwoFences() {
-        assertThat(ProgramVerifier.code("a\n```python\nfirst\n```\ntext\n```python\nsecond\nline\n```\nend")).isEqualTo("second\nline");
-        assertThat(ProgramVerifier.code("```python\nunclosed")).isEmpty();
-        assertThat(ProgramVerifier.code("no code")).isEmpty();
-        assertThat(ProgramVerifier.code("```python x = 1```")).isEmpty();
-        assertThat(ProgramVerifier.code("```\n```")).isEmpty();
+        assertThat(CodeBlocks.lastTwoFences("a\n```python\nfirst\n```\ntext\n```python\nsecond\nline\n```\nend")).isEqualTo("second\nline");
+        assertThat(CodeBlocks.lastTwoFences("```python\nunclosed")).isEmpty();
+        assertThat(CodeBlocks.lastTwoFences("no code")).isEmpty();
+        assertThat(CodeBlocks.lastTwoFences("```python x = 1```")).isEmpty();
+        assertThat(CodeBlocks.lastTwoFences("```\n```")).isEmpty();
         // text between the end of one block and the beginning of the next, as the reference takes it
-        assertThat(ProgramVerifier.code("```\na\n```\nb\n```")).isEqualTo("b");
+        assertThat(CodeBlocks.lastTwoFences("```\na\n```\nb\n```")).isEqualTo("b");
+    }
+
+    /// Fences that a reader sees: in the items of a list, around an example behind the program, inside each other.
+    @Test
+    void takesTheLastBlockOfPython() {
+        assertThat(CodeBlocks.lastProgram("a\n```python\nfirst\n```\ntext\n```python\nsecond\nline\n```\nend")).isEqualTo("second\nline\n");
+        assertThat(CodeBlocks.lastProgram("1. Read:\n   ```python\n   for x in y:\n     print(x)\n   ```\n2. Done.")).isEqualTo("for x in y:\n  print(x)\n");
+        assertThat(CodeBlocks.lastProgram("- ```py\n  a\n\n    b\n  ```")).isEqualTo("a\n\n  b\n");
+        assertThat(CodeBlocks.lastProgram("12) ```\n\ta\n    ```")).isEqualTo("a\n");
+        assertThat(CodeBlocks.lastProgram("\t```python\n\ta\n\t```")).isEqualTo("a\n");
+        assertThat(CodeBlocks.lastProgram("```python\na\n```\nprints\n```\n5\n```")).isEqualTo("a\n");
+        assertThat(CodeBlocks.lastProgram("```\na\n```\nb\n```")).isEqualTo("a\n");
+        assertThat(CodeBlocks.lastProgram("````python\nx = 1\n```\ny = 2\n````")).isEqualTo("x = 1\n```\ny = 2\n");
+        assertThat(CodeBlocks.lastProgram("~~~python\na\n~~~")).isEqualTo("a\n");
+        assertThat(CodeBlocks.lastProgram("```python\na\n```\n```python\nunclosed")).isEqualTo("a\n");
+        assertThat(CodeBlocks.lastProgram("```python\r\na\r\n```\r\n")).isEqualTo("a\n");
+        for (String none : List.of("", "no code", "```python\nunclosed", "```python x = 1```", "```\n```")) assertThat(CodeBlocks.lastProgram(none)).isEmpty();
+    }
+
+    @Test
+    void codeInThinkingCountsForNothing() {
+        String gold = "{\"inputs\": [\"\"], \"outputs\": [\"5\"]}";
+        String code = "```python\nprint(5)\n```\n";
+        assertThat(repaired.verify("<think>\n" + code + "</think>\nI cannot.", false, gold)).isEqualTo(new Verdict(Reason.NO_ANSWER, ""));
+        assertThat(repaired.verify("<think>\n" + code, true, gold)).isEqualTo(new Verdict(Reason.TRUNCATED, ""));
+        assertThat(repaired.judge(gold).verdict(new Attempt(code, false, true))).isEqualTo(new Verdict(Reason.NO_ANSWER, ""));
+        assertThat(repaired.judge(gold).verdict(new Attempt(code, true, true))).isEqualTo(new Verdict(Reason.TRUNCATED, ""));
+        assertThat(repaired.judge(gold).verdict(new Attempt("```\nprint(4)\n```\n</think>\n" + code, false, true)).reason()).isEqualTo(Reason.MATCH);
+        assertThat(faithful.verify("<think>\n" + code + "</think>\nI cannot.", false, gold).reason()).isEqualTo(Reason.MATCH);
+        assertThat(repaired.verify("1. So:\n   ```python\n   if 1:\n     print(5)\n   ```\n", false, gold).reason()).isEqualTo(Reason.MATCH);
+        assertThat(repaired.verify("The code: ```python\nprint(5)\n```\n", false, gold).reason()).isEqualTo(Reason.MATCH);
+    }
+
+    /// Programs that are right in a process of their own.
+    @Test
+    void rightProgramsAreRight() {
+        for (String program : List.of(
+                "n = 0\ndef add(x):\n    global n\n    n += x\nadd(int(input()))\nadd(int(input()))\nprint(n)",
+                "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n    y: P | None = None\nprint(P(int(input())).x + int(input()))",
+                "a, b = int(input()), int(input())\nprint(a + b)\nexit()\nprint('no')",
+                "import os\na, b = os.read(0, 100).split()\nos.write(1, b'%d\\n' % (int(a) + int(b)))\nos._exit(0)",
+                "import os, io, sys\nsys.stdin = io.TextIOWrapper(io.BytesIO(os.read(0, max(os.fstat(0).st_size, 8192))))\nprint(sum(map(int, sys.stdin)))",
+                "import sys, threading\nsys.setrecursionlimit(10 ** 6)\nthreading.stack_size(1 << 26)\ndef main():\n    print(int(input()) + int(input()))\nthreading.Thread(target=main).start()",
+                "import atexit, io, sys\nout = io.StringIO()\natexit.register(lambda: sys.__stdout__.write(out.getvalue()))\nprint(int(input()) + int(input()), file=out)",
+                "def main():\n    print(int(input()) + int(input()))\nif __name__ == '__main__':\n    main()\n    x = 1\nassert x == 1",
+                "x: int = 1\nclass A:\n    y = x\n    def f(self): return sum(x + int(z) for z in open(0)) - 2 * self.y\nprint(A().f())",
+                "print(sum(map(int, open('/dev/stdin'))))",
+                "import sys\nprint(sum(map(int, sys.stdin.buffer.read().split())))",
+                "import fileinput\nprint(sum(int(line) for line in fileinput.input()))",
+                "exec('a = int(input())')\nprint(a + int(input()))\nimport sys\nsys.exit('the end')")) {
+            assertThat(repaired.run(program, new ProgramTests(null, List.of("3\r\n4\r\n", "2\n5"), List.of("7", "7"))))
+                    .as(program).isEqualTo(new Result(Reason.MATCH, 2, ""));
+        }
+    }
+
+    /// What one test leaves behind is not there in the next, and a program that breaks off is told from one that is wrong.
+    @Test
+    void everyTestHasAProcessOfItsOwn() {
+        var tests = new ProgramTests(null, List.of("1", "2"), List.of("1", "1"));
+        assertThat(repaired.run("import math\nmath.seen = getattr(math, 'seen', 0) + 1\nprint(math.seen)", tests)).isEqualTo(new Result(Reason.MATCH, 2, ""));
+        assertThat(repaired.run("print(1)\nraise ValueError('late')", tests)).isEqualTo(new Result(Reason.PROGRAM_ERROR, 0, "`ValueError: late`"));
+        assertThat(repaired.run("import os\nos.abort()", tests).reason()).isEqualTo(Reason.PROGRAM_ERROR);
+        assertThat(repaired.run("import os\nif os.fork() == 0:\n    import time; time.sleep(60)\nprint(1)", tests).reason()).isEqualTo(Reason.MATCH);
+        String long100 = "1\n".repeat(100_000);
+        assertThat(repaired.run("import os\nprint(input())\nif os.fork() == 0:\n    import time; time.sleep(60)", new ProgramTests(null, Collections.nCopies(70, long100), Collections.nCopies(70, "1"))))
+                .as("neither input that is not read nor processes that are left run out of pipes or places").isEqualTo(new Result(Reason.MATCH, 70, ""));
     }
 
     @Test
