@@ -54,6 +54,7 @@ final class JinjaInterpreter {
 
     final PythonValues values = new PythonValues();
     private final JinjaFunctions functions;
+    private final JinjaFilters filters;
     private final StringBuilder rendered = new StringBuilder();
     private final List<JinjaRendering.Range> generated = new ArrayList<>();
     /// Where output goes: [#rendered], or what a macro or a `set` block collects.
@@ -64,6 +65,7 @@ final class JinjaInterpreter {
     /// `now` is what `strftime_now` formats.
     JinjaInterpreter(LocalDateTime now) {
         this.functions = new JinjaFunctions(values, now);
+        this.filters = new JinjaFilters(values, functions);
     }
 
     /// Renders `template` with `variables` (values of JSON kind).
@@ -250,7 +252,7 @@ final class JinjaInterpreter {
                         optional(slice.step(), scope));
             case JinjaNode.Call call -> call(evaluate(call.target(), scope), arguments(call.arguments(), scope));
             case JinjaNode.Filter filter ->
-                functions.filter(filter.name(), evaluate(filter.target(), scope), arguments(filter.arguments(), scope));
+                filters.filter(filter.name(), evaluate(filter.target(), scope), arguments(filter.arguments(), scope));
             case JinjaNode.Test test ->
                 functions.test(test.name(), evaluate(test.target(), scope), arguments(test.arguments(), scope))
                         != test.negated();
