@@ -78,8 +78,10 @@ public final class GgufTokenizer {
             int type = types.get(id);
             if (type == UNUSED) continue;
             if (!seen.add(token)) throw bad(file, "token %d, %s, is there twice".formatted(id, Failure.quote(token)));
+            // All of them, so that the ids of added tokens follow from the vocabulary wherever they stand.
+            vocabulary.put(token, id);
             switch (type) {
-                case NORMAL -> vocabulary.put(token, id);
+                case NORMAL -> {}
                 case CONTROL, USER_DEFINED -> added.addObject()
                         .put("id", id)
                         .put("content", token)

@@ -28,7 +28,10 @@ final class AddedTokens {
                         .add(token));
     }
 
-    /// The sections of `text`, in order and without empty ones.
+    /// The sections of `text`, in order; ordinary text is never empty.
+    ///
+    /// A token made of white space may be found inside what the one before it has swallowed. As in the reference, both stand in the result, and text goes on after the
+    /// second: sections may overlap. (Where the second wants white space on its left, too, the reference aborts; here it covers nothing.)
     List<Section> sections(String text) {
         List<Section> sections = new ArrayList<>();
         int done = 0;
@@ -47,8 +50,11 @@ final class AddedTokens {
                             || end < text.length() && isWord(text.codePointAt(end)))) {
                 continue;
             }
-            while (token.leftStrip && start > done && isSpace(text.charAt(start - 1))) {
-                start--;
+            if (token.leftStrip) {
+                while (start > 0 && isSpace(text.charAt(start - 1))) {
+                    start--;
+                }
+                start = Math.max(start, done);
             }
             while (token.rightStrip && end < text.length() && isSpace(text.charAt(end))) {
                 end++;
@@ -56,7 +62,7 @@ final class AddedTokens {
             if (done < start) {
                 sections.add(new Section(done, start, -1));
             }
-            sections.add(new Section(Math.max(done, start), end, token.id));
+            sections.add(new Section(Math.min(start, end), end, token.id));
             done = end;
         }
         if (done < text.length()) {

@@ -4,8 +4,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -15,7 +16,11 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 import rqat.Failure;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.IntNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.MissingNode;
 import tools.jackson.databind.node.ObjectNode;
+import tools.jackson.databind.node.StringNode;
 
 /// Reads the tokenizer files of one model directory and checks everything that the other classes rely on.
 final class TokenizerReader {
@@ -23,10 +28,18 @@ final class TokenizerReader {
     /// Sixteen times the largest published vocabulary; a larger id is a broken file, and would size our tables.
     private static final int MAXIMUM_SIZE = 1 << 22;
 
+    /// The keys of tokenizer_config.json that name a token for a purpose, in the order in which transformers adds those that are new.
+    private static final List<String> NAMED = List.of("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token");
+
+    private static final Set<String> REQUIRED = Set.of("bos_token", "eos_token");
+
     private final Path file;
     private final Map<String, Integer> vocabulary = new HashMap<>();
-    /// Content to id of the added tokens, in file order.
-    private final Map<String, Integer> addedIds = new HashMap<>();
+    private final BitSet modelIds = new BitSet();
+    /// The added tokens by their content, in file order.
+    private final Map<String, Added> added = new LinkedHashMap<>();
+    /// The highest id among them.
+    private int lastId = -1;
 
     private TokenizerReader(Path file) {
         this.file = file;
@@ -42,10 +55,10 @@ final class TokenizerReader {
         BytePairEncoder encoder = model(model);
         boolean compose = composes(root.path("normalizer"), "normalizer");
 
-        List<AddedTokens.AddedToken> literal = new ArrayList<>();
-        List<AddedTokens.AddedToken> normalized = new ArrayList<>();
+        addedTokens(root.path("added_tokens"));
+        furtherTokens();
         BitSet special = new BitSet();
-        addedTokens(root.path("added_tokens"), compose, literal, normalized, special);
+        added.values().stream().filter(token -> token.special).forEach(token -> special.set(token.id));
 
         List<PreTokenizer.Split> splits = new ArrayList<>();
         boolean byteLevel = preTokenizer(root.path("pre_tokenizer"), "pre_tokenizer", splits);
@@ -58,9 +71,9 @@ final class TokenizerReader {
         byte[][] bytes = bytesById();
         Endings endings = endings();
         return new Tokenizer.Parts(
-                new AddedTokens(literal),
+                matcher(false, compose),
                 compose,
-                new AddedTokens(normalized),
+                matcher(true, compose),
                 new PreTokenizer(splits),
                 encoder,
                 bytes,
@@ -92,14 +105,13 @@ final class TokenizerReader {
 
         JsonNode entries = model.path("vocab");
         require(entries.isObject() && !entries.isEmpty(), entries, "model.vocab", "a non-empty object of token to id");
-        BitSet ids = new BitSet();
         entries.forEachEntry((token, node) -> {
             // Published vocabularies have 150,000 entries, so the place is spelt out only when it is needed.
-            if (!isId(node) || ids.get(node.intValue())) {
+            if (!isId(node) || modelIds.get(node.intValue())) {
                 throw bad(node, "model.vocab[" + Failure.quote(token) + "]",
                         isId(node) ? "an id that no other token has" : "an id from 0 to " + (MAXIMUM_SIZE - 1));
             }
-            ids.set(node.intValue());
+            modelIds.set(node.intValue());
             vocabulary.put(token, node.intValue());
         });
 
@@ -145,38 +157,127 @@ final class TokenizerReader {
 
     // ---- added tokens
 
-    private void addedTokens(
-            JsonNode list,
-            boolean compose,
-            List<AddedTokens.AddedToken> literal,
-            List<AddedTokens.AddedToken> normalized,
-            BitSet special) {
-        require(isAbsent(list) || list.isArray(), list, "added_tokens", "an array");
-        Set<Integer> modelIds = new HashSet<>(vocabulary.values());
-        for (JsonNode token : list) {
-            String place = "added_tokens[" + (literal.size() + normalized.size()) + "]";
-            JsonNode content = token.path("content");
-            require(content.isString() && !content.stringValue().isEmpty(), content, place + ".content",
-                    "a non-empty string");
-            String text = content.stringValue();
-            int id = id(token.path("id"), place + ".id");
-            Integer known = vocabulary.get(text);
-            require(known == null ? !modelIds.contains(id) : known == id, token.path("id"), place + ".id",
-                    known == null ? "an id that model.vocab does not use" : "the id of model.vocab, " + known);
-            require(addedIds.putIfAbsent(text, id) == null, content, place + ".content", "each token only once");
-            if (flag(token, place, "special")) {
-                special.set(id);
-            }
-            boolean normalize = flag(token, place, "normalized");
-            String sought = normalize ? new Alignment(text, compose, 0).text : text;
-            (normalize ? normalized : literal)
-                    .add(new AddedTokens.AddedToken(
-                            id,
-                            sought,
-                            flag(token, place, "single_word"),
-                            flag(token, place, "lstrip"),
-                            flag(token, place, "rstrip")));
+    /// What the files say of one added token; what is read later wins, as in the reference.
+    private static final class Added {
+        final int id;
+        boolean special;
+        boolean literal;
+        boolean normalized;
+        boolean singleWord;
+        boolean leftStrip;
+        boolean rightStrip;
+
+        Added(int id) {
+            this.id = id;
         }
+    }
+
+    /// The tokens of tokenizer.json itself, whose ids are those that the reference gives them.
+    private void addedTokens(JsonNode list) {
+        require(isAbsent(list) || list.isArray(), list, "added_tokens", "an array");
+        for (JsonNode token : list) {
+            String place = "added_tokens[" + added.size() + "]";
+            JsonNode content = token.path("content");
+            require(content.isString() && !content.stringValue().isEmpty(), content, place + ".content", "a non-empty string");
+            require(!added.containsKey(content.stringValue()), content, place + ".content", "each token only once");
+            add(file, place, content.stringValue(), token.path("id"), token);
+        }
+    }
+
+    /// Adds a token, or changes how one is matched.
+    ///
+    /// @param id its declared id, missing where the file declares none; the reference takes the id of the vocabulary, else the next free one
+    private void add(Path source, String place, String content, JsonNode id, JsonNode flags) {
+        Added token = added.get(content);
+        int given = token == null ? vocabulary.getOrDefault(content, nextId()) : token.id;
+        if (!id.isMissingNode() && !(isId(id) && id.intValue() == given) || given >= MAXIMUM_SIZE || token == null && !vocabulary.containsKey(content) && modelIds.get(given)) {
+            throw bad(source, id, place + ".id", "%d, which the reference library gives this token".formatted(given));
+        }
+        if (token == null) {
+            token = new Added(given);
+            added.put(content, token);
+            lastId = Math.max(lastId, given);
+        }
+        token.special |= flag(source, flags, place, "special");
+        if (flag(source, flags, place, "normalized")) {
+            token.normalized = true;
+        } else {
+            token.literal = true;
+        }
+        token.singleWord = flag(source, flags, place, "single_word");
+        token.leftStrip = flag(source, flags, place, "lstrip");
+        token.rightStrip = flag(source, flags, place, "rstrip");
+    }
+
+    private int nextId() {
+        return Math.max(vocabulary.size(), lastId + 1);
+    }
+
+    /// The tokens that only the files beside tokenizer.json know, as transformers adds them: those of `added_tokens_decoder` (or, where there is none, of
+    /// added_tokens.json), which may also change how tokens are matched; then those that are named for a purpose (`pad_token`, `image_token`), and `extra_special_tokens`.
+    private void furtherTokens() {
+        Path configFile = file.resolveSibling("tokenizer_config.json");
+        ObjectNode config = JsonFile.readIfPresent(configFile).orElseGet(JsonNodeFactory.instance::objectNode);
+        JsonNode decoder = config.path("added_tokens_decoder");
+        if (isAbsent(decoder)) {
+            Path addedFile = file.resolveSibling("added_tokens.json");
+            JsonFile.readIfPresent(addedFile).ifPresent(tokens -> tokens.properties().stream()
+                    .sorted(Comparator.comparing(token -> token.getValue().asInt(0)))
+                    .filter(token -> !added.containsKey(token.getKey()))
+                    .forEach(token -> add(addedFile, Failure.quote(token.getKey()), token.getKey(), token.getValue(), MissingNode.getInstance())));
+        } else {
+            if (!decoder.isObject()) throw bad(configFile, decoder, "added_tokens_decoder", "an object of ids to tokens");
+            decoder.properties().stream().sorted(Comparator.comparing(token -> id(configFile, token.getKey()).intValue())).forEach(token -> {
+                String place = "added_tokens_decoder[" + Failure.quote(token.getKey()) + "]";
+                JsonNode content = token.getValue().path("content");
+                if (!content.isString()) throw bad(configFile, content, place + ".content", "a string");
+                if (!content.stringValue().isEmpty()) add(configFile, place, content.stringValue(), id(configFile, token.getKey()), token.getValue());
+            });
+        }
+        for (String name : NAMED) special(configFile, config, name, config.path(name));
+        config.properties().stream().filter(entry -> entry.getKey().endsWith("_token") && !NAMED.contains(entry.getKey()))
+                .forEach(entry -> special(configFile, config, entry.getKey(), entry.getValue()));
+        for (String name : List.of("extra_special_tokens", "additional_special_tokens")) {
+            for (JsonNode token : config.path(name)) special(configFile, config, name, token);
+        }
+    }
+
+    private static IntNode id(Path source, String key) {
+        if (!key.matches("[0-9]{1,7}")) throw bad(source, StringNode.valueOf(key), "added_tokens_decoder", "ids as keys");
+        return IntNode.valueOf(Integer.parseInt(key));
+    }
+
+    /// A token that is named for a purpose: flagged special, and added where no file has it. One that begins or ends texts must be there, and one to pad with is left out
+    /// where the embedding ends before its id: nothing is ever padded with it.
+    private void special(Path source, ObjectNode config, String name, JsonNode node) {
+        JsonNode content = node.isObject() ? node.path("content") : node;
+        if (!content.isString() || content.stringValue().isEmpty()) return;
+        Added known = added.get(content.stringValue());
+        if (known != null) {
+            known.special = true;
+        } else if (vocabulary.containsKey(content.stringValue()) || !REQUIRED.contains(name)) {
+            boolean beyond = name.equals("pad_token") && !vocabulary.containsKey(content.stringValue()) && nextId() >= embeddingRows();
+            if (beyond) return;
+            add(source, name, content.stringValue(), MissingNode.getInstance(), node.isObject() ? node : MissingNode.getInstance());
+            added.get(content.stringValue()).special = true;
+        }
+    }
+
+    private int embeddingRows() {
+        JsonNode rows = JsonFile.readIfPresent(file.resolveSibling("config.json")).<JsonNode>map(config -> config.path("vocab_size")).orElse(MissingNode.getInstance());
+        return rows.isIntegralNumber() && rows.canConvertToInt() ? rows.intValue() : MAXIMUM_SIZE;
+    }
+
+    /// The tokens to look for in texts that are not normalised yet, or in those that are.
+    private AddedTokens matcher(boolean normalized, boolean compose) {
+        List<AddedTokens.AddedToken> tokens = new ArrayList<>();
+        added.forEach((content, token) -> {
+            if (normalized ? token.normalized : token.literal) {
+                String sought = normalized ? new Alignment(content, compose, 0).text : content;
+                tokens.add(new AddedTokens.AddedToken(token.id, sought, token.singleWord, token.leftStrip, token.rightStrip));
+            }
+        });
+        return new AddedTokens(tokens);
     }
 
     // ---- the pipeline around the model
@@ -288,11 +389,10 @@ final class TokenizerReader {
     // ---- results
 
     private byte[][] bytesById() {
-        int size = 1 + Math.max(Collections.max(vocabulary.values()),
-                addedIds.values().stream().mapToInt(Integer::intValue).max().orElse(0));
+        int size = Math.max(modelIds.length(), lastId + 1);
         byte[][] bytes = new byte[size][];
         vocabulary.forEach((token, id) -> bytes[id] = ByteAlphabet.bytes(token));
-        addedIds.forEach((token, id) -> bytes[id] = ByteAlphabet.bytes(token));
+        added.forEach((content, token) -> bytes[token.id] = ByteAlphabet.bytes(content));
         return bytes;
     }
 
@@ -332,9 +432,13 @@ final class TokenizerReader {
             return OptionalInt.empty();
         }
         String token = content.asString("");
-        Integer id = addedIds.getOrDefault(token, vocabulary.get(token));
+        Integer id = added.containsKey(token) ? (Integer) added.get(token).id : vocabulary.get(token);
+        // Nothing is padded with a token that is nowhere.
+        if (content.isString() && id == null && key.equals("pad_token")) {
+            return OptionalInt.empty();
+        }
         if (!content.isString() || id == null) {
-            throw bad(config, node, key, "a token of tokenizer.json");
+            throw bad(config, node, key, "a token of tokenizer.json or added_tokens_decoder");
         }
         return OptionalInt.of(id);
     }
@@ -387,8 +491,12 @@ final class TokenizerReader {
     }
 
     private boolean flag(JsonNode node, String place, String key) {
+        return flag(file, node, place, key);
+    }
+
+    private static boolean flag(Path source, JsonNode node, String place, String key) {
         JsonNode flag = node.path(key);
-        require(isAbsent(flag) || flag.isBoolean(), flag, place + "." + key, "true or false");
+        if (!isAbsent(flag) && !flag.isBoolean()) throw bad(source, flag, place + "." + key, "true or false");
         return flag.asBoolean(false);
     }
 

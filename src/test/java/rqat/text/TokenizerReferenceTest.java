@@ -5,15 +5,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import rqat.Property;
 import rqat.run.RandomStream;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -62,6 +66,77 @@ class TokenizerReferenceTest {
         long theirs = RUST.createTokenizerFromString(json.toString());
         try {
             Property.forAll(400, random -> check(ours, theirs, random));
+        } finally {
+            RUST.deleteTokenizer(theirs);
+        }
+    }
+
+    /// What added tokens are made of in [#cutsAddedTokensAsTheRustLibraryWhateverTheirFlags]: white space of all kinds, words, parts of each other.
+    private static final List<String> CONTENTS = List.of(
+            "<a>", "<a", "a>", "<a><b>", "<b>", "\n", " ", "\n\n", "\t", " <b>", "<b> ", "the", " the", "é", "e\u0301", "Å", "\u3000", "_", "1", "\n<a>", "x y", "漢");
+
+    /// Texts in which they stand side by side.
+    private static final List<String> NEIGHBOURS = List.of(
+            "<a>", "<b>", "<a", "\n", " ", "  ", "\n ", "\t", "\u00A0", "\u3000", "the", "x", "_", "1", ".", "é", "e\u0301", "Å", "漢", "\u200D");
+
+    /// `<a>` that takes white space on its right, and a line feed that is a token itself: both are found, and the text goes on after the second.
+    @Test
+    void aTokenInsideTheWhiteSpaceOfAnotherIsFound() {
+        ObjectNode json = TinyTokenizer.json();
+        ArrayNode added = (ArrayNode) json.get("added_tokens");
+        add(added, "<a>", false, false, false, true);
+        add(added, "\n", false, false, false, false);
+        compare(json, List.of("<a>\n x", "<a> \n\n  x", "x <a>\n", "<a> ", "\n<a>\n\n<a>", "<a>\t\n \nx"));
+    }
+
+    @Test
+    void cutsAddedTokensAsTheRustLibraryWhateverTheirFlags() {
+        Property.forAll(300, random -> {
+            ObjectNode json = TinyTokenizer.json();
+            ArrayNode added = (ArrayNode) json.get("added_tokens");
+            var contents = new LinkedHashSet<String>();
+            for (int i = random.nextInt(6); i >= 0; i--) contents.add(CONTENTS.get(random.nextInt(CONTENTS.size())));
+            for (String content : contents) {
+                // A token of white space that wants more of it on its left makes the library abort when another has taken it.
+                boolean leftStrip = random.nextBoolean() && !content.isBlank();
+                add(added, content, random.nextBoolean(), random.nextBoolean(), leftStrip, random.nextBoolean());
+            }
+            var texts = new ArrayList<String>();
+            for (int i = 0; i < 20; i++) {
+                StringBuilder text = new StringBuilder();
+                for (int j = random.nextInt(12); j >= 0; j--) {
+                    List<String> from = random.nextBoolean() ? NEIGHBOURS : List.copyOf(contents);
+                    text.append(from.get(random.nextInt(from.size())));
+                }
+                texts.add(text.toString());
+            }
+            compare(json, texts);
+        });
+    }
+
+    private static void add(ArrayNode added, String content, boolean normalized, boolean singleWord, boolean leftStrip, boolean rightStrip) {
+        int next = 0;
+        for (JsonNode token : added) next = Math.max(next, token.get("id").intValue() + 1);
+        // The library looks a token up as it is spelt, not byte by byte.
+        JsonNode inVocabulary = TinyTokenizer.json().at("/model/vocab").path(content);
+        added.addObject().put("id", inVocabulary.isNumber() ? inVocabulary.intValue() : next).put("content", content).put("special", false)
+                .put("normalized", normalized).put("single_word", singleWord).put("lstrip", leftStrip).put("rstrip", rightStrip);
+    }
+
+    private void compare(ObjectNode json, List<String> texts) {
+        TinyTokenizer.write(directory, json);
+        Tokenizer ours = Tokenizer.load(directory);
+        LibUtils.checkStatus();
+        long theirs = RUST.createTokenizerFromString(json.toString());
+        try {
+            for (String text : texts) {
+                long encoding = RUST.encode(theirs, text, false);
+                long[] expected = RUST.getTokenIds(encoding);
+                RUST.deleteEncoding(encoding);
+                int[] ids = ours.encode(text);
+                assertThat(Arrays.stream(ids).asLongStream().toArray()).as("ids of '%s' with %s", text, json.get("added_tokens")).containsExactly(expected);
+                assertThat(ours.encodeWithOffsets(text).ids()).containsExactly(ids);
+            }
         } finally {
             RUST.deleteTokenizer(theirs);
         }

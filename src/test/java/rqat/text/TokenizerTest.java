@@ -22,6 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
 import tools.jackson.databind.JsonNode;
@@ -204,6 +205,77 @@ class TokenizerTest {
         assertThat(tokenizer.stopIds()).containsExactly(7, 9, TinyTokenizer.END);
         assertThat(tokenizer.beginId()).hasValue(TinyTokenizer.BEGIN);
         assertThat(tokenizer.padId()).hasValue(3);
+    }
+
+    // ---- tokens that only the files beside tokenizer.json know
+
+    @Test
+    void addsTheTokensOfAddedTokensDecoder() throws IOException {
+        int next = TinyTokenizer.THINK + 1;
+        // In the order of their ids, whatever that of the file; `</think>` is not special, `<|im_end|>` is and takes the white space on its right.
+        Files.writeString(directory.resolve("tokenizer_config.json"), """
+                {"added_tokens_decoder": {
+                   "%d": {"content": "<|im_end|>", "special": true, "rstrip": true}, "%d": {"content": "</think>", "special": false},
+                   "%d": {"content": "<think>", "special": false}}}""".formatted(next + 1, next, TinyTokenizer.THINK));
+        Tokenizer tokenizer = TinyTokenizer.load(directory);
+        assertThat(tokenizer.size()).isEqualTo(next + 2);
+        assertThat(tokenizer.encode("<think>a</think>b<|im_end|>\n c")).containsExactly(TinyTokenizer.THINK, 'a', next, 'b', next + 1, 'c');
+        assertThat(tokenizer.decode(new int[] {next, next + 1}, true)).isEqualTo("</think>");
+        assertThat(tokenizer.isSpecial(next)).isFalse();
+        assertThat(tokenizer.isSpecial(next + 1)).isTrue();
+    }
+
+    /// `<think>` of tokenizer.json swallows white space once tokenizer_config.json says so.
+    @Test
+    void addedTokensDecoderSaysHowTokensAreMatched() throws IOException {
+        Files.writeString(directory.resolve("tokenizer_config.json"),
+                "{\"added_tokens_decoder\": {\"%d\": {\"content\": \"<think>\", \"lstrip\": true, \"special\": true}}}".formatted(TinyTokenizer.THINK));
+        Tokenizer tokenizer = TinyTokenizer.load(directory);
+        assertThat(tokenizer.encode("a  <think>")).containsExactly('a', TinyTokenizer.THINK);
+        assertThat(tokenizer.isSpecial(TinyTokenizer.THINK)).isTrue();
+    }
+
+    @Test
+    void addsTheTokensOfAddedTokensJsonWhereThereIsNoDecoder() throws IOException {
+        int next = TinyTokenizer.THINK + 1;
+        Files.writeString(directory.resolve("added_tokens.json"), "{\"<tool>\": %d, \"<s>\": %d, \"</tool>\": %d}".formatted(next + 1, TinyTokenizer.BEGIN, next));
+        assertThat(TinyTokenizer.load(directory).encode("</tool><tool>")).containsExactly(next, next + 1);
+        Files.writeString(directory.resolve("tokenizer_config.json"), "{\"added_tokens_decoder\": {}}");
+        assertThat(TinyTokenizer.load(directory).size()).isEqualTo(next);
+    }
+
+    /// One to pad with that is nowhere is a new token, unless the model has no row for it; then it is none. Others named for a purpose are special.
+    @Test
+    void addsTokensThatAreNamedForAPurpose() throws IOException {
+        int next = TinyTokenizer.THINK + 1;
+        Files.writeString(directory.resolve("tokenizer_config.json"), "{\"pad_token\": \"[PAD]\", \"image_token\": \"<think>\", \"extra_special_tokens\": [\"<x>\"]}");
+        Tokenizer tokenizer = TinyTokenizer.load(directory);
+        assertThat(tokenizer.padId()).hasValue(next);
+        assertThat(tokenizer.encode("[PAD]<x>")).containsExactly(next, next + 1);
+        assertThat(tokenizer.isSpecial(TinyTokenizer.THINK)).isTrue();
+        Files.writeString(directory.resolve("config.json"), "{\"vocab_size\": %d}".formatted(next));
+        Files.writeString(directory.resolve("tokenizer_config.json"), "{\"pad_token\": \"[PAD]\"}");
+        tokenizer = TinyTokenizer.load(directory);
+        assertThat(tokenizer.padId()).isEmpty();
+        assertThat(tokenizer.size()).isEqualTo(next);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            tokenizer_config.json | {'added_tokens_decoder': {'400': {'content': '<x>'}}}                                   | expected 269
+            tokenizer_config.json | {'added_tokens_decoder': {'269': {'content': '<think>'}}}                               | expected 268
+            tokenizer_config.json | {'added_tokens_decoder': {'97': {'content': '<x>'}}}                                    | expected 269
+            tokenizer_config.json | {'added_tokens_decoder': {'x': {'content': '<x>'}}}                                     | ids as keys
+            tokenizer_config.json | {'added_tokens_decoder': {'269': {'content': 5}}}                                       | a string
+            tokenizer_config.json | {'added_tokens_decoder': {'269': null}}                                                 | a string
+            tokenizer_config.json | {'added_tokens_decoder': {'269': {'content': '<x>', 'lstrip': 1}}}                      | true or false
+            tokenizer_config.json | {'added_tokens_decoder': [1]}                                                           | an object of ids to tokens
+            added_tokens.json     | {'<x>': 300}                                                                            | expected 269
+            added_tokens.json     | {'<x>': 'y'}                                                                            | expected 269
+            """)
+    void refusesTokensWhoseIdsAreNotThoseOfTheReference(String name, String json, String message) throws IOException {
+        Files.writeString(directory.resolve(name), json.replace('\'', '"'));
+        assertThatThrownBy(() -> TinyTokenizer.load(directory)).isInstanceOf(Failure.class).hasMessageContaining(name).hasMessageContaining(message);
     }
 
     @Test
