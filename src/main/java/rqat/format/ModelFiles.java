@@ -80,10 +80,11 @@ public final class ModelFiles {
         }
     }
 
-    /// Copies those that `source` has into `target` byte for byte, but for a `config.json` that is changed.
+    /// Copies those that `source` has, further chat templates too, into `target` byte for byte, but for a `config.json` that is changed.
     ///
     /// @throws Failure BAD_FILE when one cannot be read, FAILED when one cannot be written
     public static void copy(Path source, Path target, Consumer<ObjectNode> change) {
+        copyTemplates(source, target);
         for (String name : NAMES) {
             Path file = source.resolve(name);
             if (!Files.isRegularFile(file)) continue;
@@ -97,12 +98,22 @@ public final class ModelFiles {
                     continue;
                 }
             }
-            try {
-                byte[] bytes = Files.readAllBytes(file);
-                AtomicFiles.write(target.resolve(name), bytes);
-            } catch (IOException e) {
-                throw AtomicFiles.failure("read", file, e);
-            }
+            copy(file, target.resolve(name));
+        }
+    }
+
+    /// Copies the chat templates that `source` has beside its own one, byte for byte.
+    ///
+    /// @throws Failure BAD_FILE when one cannot be read, FAILED when one cannot be written
+    public static void copyTemplates(Path source, Path target) {
+        for (Path file : files(source.resolve(TEMPLATES), ".jinja")) copy(file, target.resolve(TEMPLATES).resolve(file.getFileName().toString()));
+    }
+
+    private static void copy(Path file, Path target) {
+        try {
+            AtomicFiles.write(target, Files.readAllBytes(file));
+        } catch (IOException e) {
+            throw AtomicFiles.failure("read", file, e);
         }
     }
 }

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import rqat.Failure;
+import rqat.format.ModelFiles;
 import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
 import rqat.io.SafetensorsWriter;
@@ -41,6 +42,7 @@ public final class RandomModel {
                 Path file = tokenizer.resolve(name);
                 if (Files.isRegularFile(file)) AtomicFiles.write(directory.resolve(name), read(file));
             }
+            ModelFiles.copyTemplates(tokenizer, directory);
             ObjectNode adapted = (ObjectNode) configuration.deepCopy();
             JsonNode ids = JsonFiles.read(tokenizer.resolve("config.json"));
             for (String id : SPECIAL_IDS) {

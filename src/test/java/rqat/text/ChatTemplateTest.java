@@ -235,6 +235,41 @@ class ChatTemplateTest {
         assertThatThrownBy(() -> ChatTemplate.load(directory)).isInstanceOf(Failure.class).hasMessageContaining("chat_template.jinja");
     }
 
+    /// `additional_chat_templates/NAME.jinja`, where transformers 5 saves all templates but the default one.
+    @Test
+    void furtherTemplatesHaveAFolder() throws IOException {
+        Files.writeString(directory.resolve("tokenizer_config.json"), "{\"chat_template\": [{\"name\": \"default\", \"template\": \"old\"}, {\"name\": \"tool_use\", \"template\": \"old tools\"}]}");
+        Files.createDirectory(directory.resolve("additional_chat_templates"));
+        Files.writeString(directory.resolve("additional_chat_templates/tool_use.jinja"), "tools {{ tools | length }}");
+        Files.writeString(directory.resolve("additional_chat_templates/rag.jinja"), "a\n{% nonsense %}");
+        Files.writeString(directory.resolve("additional_chat_templates/long.jinja"), "long {{ chat_template }}");
+        Files.writeString(directory.resolve("additional_chat_templates/notes.txt"), "{% nonsense %}");
+        ChatTemplate template = ChatTemplate.load(directory);
+        Map<String, Object> tools = Map.of("tools", List.of(1, 2));
+        assertThat(template.render(List.of(), false, Map.of())).isEqualTo("old");
+        assertThat(template.render(List.of(), false, tools)).isEqualTo("tools 2");
+        assertThat(template.render(List.of(), false, Map.of("chat_template", "long"))).isEqualTo("long ");
+        assertThat(template.render(List.of(), false, Map.of("chat_template", "default", "tools", List.of()))).isEqualTo("old");
+        assertThatThrownBy(() -> template.render(List.of(), false, Map.of("chat_template", "rag"))).isInstanceOf(Failure.class).hasMessageContainingAll("rag.jinja", "line 2");
+        assertThatThrownBy(() -> template.render(List.of(), false, Map.of("chat_template", "rga")))
+                .isInstanceOf(Failure.class).hasMessage("no chat template named `rga`; the model has `default`, `tool_use`, `long`, `rag`");
+        Files.writeString(directory.resolve("chat_template.jinja"), "new");
+        assertThat(ChatTemplate.load(directory).render(List.of(), false, Map.of())).isEqualTo("new");
+        assertThat(ChatTemplate.load(directory).render(List.of(), false, tools)).isEqualTo("tools 2");
+        Files.writeString(directory.resolve("additional_chat_templates/tool_use.jinja"), "{% if %}");
+        assertThatThrownBy(() -> ChatTemplate.load(directory)).isInstanceOf(Failure.class).hasMessageContainingAll("tool_use.jinja", "line 1");
+    }
+
+    @Test
+    void aFolderOfTemplatesIsEnoughWhereOneIsNamed() throws IOException {
+        Files.createDirectory(directory.resolve("additional_chat_templates"));
+        Files.writeString(directory.resolve("additional_chat_templates/rag.jinja"), "rag");
+        ChatTemplate template = ChatTemplate.load(directory);
+        assertThat(template.render(List.of(), false, Map.of("chat_template", "rag"))).isEqualTo("rag");
+        assertThatThrownBy(() -> template.render(List.of(), false, Map.of()))
+                .isInstanceOf(Failure.class).hasMessage("no chat template named `default`; the model has `rag`; name one of them as `chat_template`");
+    }
+
     @Test
     void messagesCarryTheirReasoningOnlyWhenThereIsSome() {
         assertThat(new Message("user", "hi").asMap()).containsOnly(Map.entry("role", "user"), Map.entry("content", "hi"));
