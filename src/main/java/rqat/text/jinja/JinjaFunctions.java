@@ -11,6 +11,8 @@ import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import rqat.text.jinja.JinjaValues.Values;
+import rqat.text.jinja.PythonValues.Group;
+import rqat.text.jinja.PythonValues.Markup;
 import rqat.text.jinja.PythonValues.Tuple;
 import rqat.text.jinja.PythonValues.Undefined;
 import rqat.text.jinja.PythonValues.View;
@@ -36,6 +38,17 @@ final class JinjaFunctions {
             "isprintable", "istitle", "ljust", "maketrans", "rindex", "rjust", "swapcase", "translate", "zfill", "append", "clear",
             "copy", "extend", "insert", "pop", "remove", "reverse", "sort", "fromkeys", "popitem", "setdefault", "update");
 
+    /// What [JinjaFilters] knows.
+    private static final Set<String> FILTERS = Set.of(
+            "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "filesizeformat", "first", "float", "forceescape", "format",
+            "groupby", "indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round", "safe",
+            "select", "selectattr", "slice", "sort", "string", "sum", "title", "tojson", "trim", "truncate", "unique", "upper", "urlencode", "wordcount");
+
+    private static final Set<String> TESTS = Set.of(
+            "boolean", "callable", "defined", "divisibleby", "eq", "==", "equalto", "escaped", "even", "false", "filter", "float", "ge", ">=", "greaterthan", ">", "gt",
+            "in", "integer", "iterable", "le", "<=", "lessthan", "<", "lower", "lt", "mapping", "ne", "!=", "none", "number", "odd", "sameas", "sequence", "string", "test",
+            "true", "undefined", "upper");
+
     /// As in Jinja's sandbox.
     private static final int MAXIMUM_RANGE = 100_000;
 
@@ -56,17 +69,26 @@ final class JinjaFunctions {
             case JinjaValues.Namespace namespace ->
                 namespace.attributes().containsKey(name) ? namespace.attributes().get(name) : new Undefined(name);
             case JinjaValues.Loop loop -> loopAttribute(loop, name);
+            case Markup markup -> attribute(markup.text(), name);
+            case Group group when name.equals("grouper") -> group.get(0);
+            case Group group when name.equals("list") -> group.get(1);
             case null -> new Undefined(name);
             default -> method(target, name) instanceof Object method ? method : PythonValues.item(target, name);
         };
     }
 
+    /// As [#attribute], but never an item: what `attr` finds.
+    @Nullable Object attributeOnly(@Nullable Object target, String name) {
+        boolean container = target instanceof String || target instanceof Map<?, ?> || target instanceof List<?> && !(target instanceof Group);
+        return !container ? attribute(target, name) : method(target, name) instanceof Object method ? method : new Undefined(name);
+    }
+
     /// `target[index]`: an item first, then for a name a method or attribute, then undefined.
     @Nullable Object item(@Nullable Object target, @Nullable Object index) {
-        if (index instanceof String name && !(target instanceof Map<?, ?> entries && entries.containsKey(name))) {
+        if (Markup.plain(index) instanceof String name && !(target instanceof Map<?, ?> entries && entries.containsKey(name))) {
             return attribute(target, name);
         }
-        return PythonValues.item(target, index);
+        return PythonValues.item(Markup.plain(target), index);
     }
 
     private static @Nullable Object method(Object target, String name) {
@@ -104,6 +126,45 @@ final class JinjaFunctions {
         };
     }
 
+    // ---- arithmetic
+
+    /// `left operator right`, where `%` formats a string, and strings that meet a text with markup are escaped.
+    @Nullable Object binary(String operator, @Nullable Object left, @Nullable Object right) {
+        if (operator.equals("%") && left instanceof String template) {
+            return new PercentFormat(values).format(template, right);
+        }
+        if (operator.equals("~") || !(left instanceof Markup) && !(right instanceof Markup)) {
+            return values.binary(operator, left, right);
+        }
+        Object plainLeft = Markup.plain(left), plainRight = Markup.plain(right);
+        if (operator.equals("%") && left instanceof Markup template) {
+            return new Markup(new PercentFormat(values).format(template.text(), escapedArguments(right)));
+        }
+        boolean sum = operator.equals("+") && plainLeft instanceof String && plainRight instanceof String;
+        Object result = sum
+                ? values.binary("+", values.escaped(left).text(), values.escaped(right).text())
+                : values.binary(operator, plainLeft, plainRight);
+        return result instanceof String text ? new Markup(text) : result;
+    }
+
+    /// Numbers have nothing to escape, and must stay numbers for `%d`.
+    private @Nullable Object escapedArguments(@Nullable Object arguments) {
+        return switch (arguments) {
+            case Tuple tuple -> {
+                List<@Nullable Object> items = new ArrayList<>(tuple);
+                items.replaceAll(this::escapedArguments);
+                yield new Tuple(items);
+            }
+            case Map<?, ?> entries -> {
+                Map<@Nullable Object, @Nullable Object> items = new LinkedHashMap<>();
+                entries.forEach((key, value) -> items.put(key, escapedArguments(value)));
+                yield items;
+            }
+            case String text -> values.escaped(text).text();
+            case null, default -> Markup.plain(arguments);
+        };
+    }
+
     // ---- comparisons and tests
 
     /// One link of a comparison.
@@ -123,6 +184,10 @@ final class JinjaFunctions {
 
     /// `value is name(arguments)`
     boolean test(String name, @Nullable Object value, Values arguments) {
+        return name.equals("escaped") ? value instanceof Markup : plainTest(name, Markup.plain(value), arguments);
+    }
+
+    private boolean plainTest(String name, @Nullable Object value, Values arguments) {
         return switch (name) {
             case "divisibleby" -> PythonValues.toLong(values.binary("%", value, argument(name, arguments))) == 0;
             case "eq", "equalto", "==" -> compare("==", value, argument(name, arguments));
@@ -141,7 +206,7 @@ final class JinjaFunctions {
     }
 
     private static @Nullable Object argument(String test, Values arguments) {
-        return arguments.bind("the test '" + test + "'", 1, "other")[0];
+        return Markup.plain(arguments.bind("the test '" + test + "'", 1, "other")[0]);
     }
 
     private static boolean same(@Nullable Object left, @Nullable Object right) {
@@ -166,6 +231,8 @@ final class JinjaFunctions {
                 value instanceof String || value instanceof List<?> || value instanceof Map<?, ?> || value instanceof Undefined;
             case "callable" -> value instanceof JinjaValues.Callable || value instanceof Undefined;
             case "odd" -> Math.floorMod(PythonValues.toLong(value), 2) == 1;
+            case "filter" -> FILTERS.contains(values.str(value));
+            case "test" -> TESTS.contains(values.str(value));
             case "even" -> Math.floorMod(PythonValues.toLong(value), 2) == 0;
             case "lower" -> isCased(values.str(value), false);
             case "upper" -> isCased(values.str(value), true);
@@ -515,7 +582,7 @@ final class JinjaFunctions {
     }
 
     static String string(String function, @Nullable Object value) {
-        if (value instanceof String text) {
+        if (Markup.plain(value) instanceof String text) {
             return text;
         }
         throw new JinjaError(function + ": expected a string, found " + PythonValues.typeName(value));

@@ -269,7 +269,7 @@ final class JinjaInterpreter {
                 yield switch (binary.operator()) {
                     case "and" -> PythonValues.isTrue(left) ? evaluate(binary.right(), scope) : left;
                     case "or" -> PythonValues.isTrue(left) ? left : evaluate(binary.right(), scope);
-                    default -> values.binary(binary.operator(), left, evaluate(binary.right(), scope));
+                    default -> functions.binary(binary.operator(), left, evaluate(binary.right(), scope));
                 };
             }
             case JinjaNode.Comparison comparison -> {

@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.util.AbstractList;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -14,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 /// and a space or a quote more would change the ids of a prompt.
 ///
 /// Values are null (None), Boolean, Long, BigInteger (carried, not computed with), Double, String, List, [Tuple], Map (insertion order),
-/// [Undefined], and the callables of [JinjaInterpreter]. Strings count and are indexed by code point.
+/// [Undefined], [Markup], and the callables of [JinjaInterpreter]. Strings count and are indexed by code point.
 ///
 /// An instance belongs to one rendering and meters it: templates come with downloaded models and may loop, recurse and multiply.
 final class PythonValues {
@@ -22,8 +23,28 @@ final class PythonValues {
     /// What a missing name, key or attribute evaluates to: false, empty, and an error in most other uses.
     record Undefined(String name) {}
 
+    /// A text in which HTML's special characters are escaped, or need not be: what is added to it is escaped, and it is not escaped again.
+    record Markup(String text) {
+        /// `value`, as a string where it is marked up.
+        static @Nullable Object plain(@Nullable Object value) {
+            return value instanceof Markup markup ? markup.text : value;
+        }
+
+        /// `text` with `& < > ' "` as entities.
+        static Markup escape(String text) {
+            return new Markup(text.replace("&", "&amp;").replace(">", "&gt;").replace("<", "&lt;").replace("'", "&#39;").replace("\"", "&#34;"));
+        }
+    }
+
+    /// What `groupby` gives: a pair whose items are also `grouper` and `list`.
+    static final class Group extends Tuple {
+        Group(@Nullable Object grouper, List<@Nullable Object> items) {
+            super(Arrays.asList(grouper, items));
+        }
+    }
+
     /// An immutable sequence written with parentheses.
-    static final class Tuple extends AbstractList<@Nullable Object> {
+    static class Tuple extends AbstractList<@Nullable Object> {
         private final List<@Nullable Object> items;
 
         Tuple(List<@Nullable Object> items) {
@@ -156,12 +177,13 @@ final class PythonValues {
             case List<?> items -> !items.isEmpty();
             case Map<?, ?> entries -> !entries.isEmpty();
             case Undefined _ -> false;
+            case Markup markup -> !markup.text.isEmpty();
             default -> true;
         };
     }
 
     boolean isEqual(@Nullable Object left, @Nullable Object right) {
-        return isEqual(left, right, 0);
+        return isEqual(Markup.plain(left), Markup.plain(right), 0);
     }
 
     private boolean isEqual(@Nullable Object left, @Nullable Object right, int nesting) {
@@ -183,7 +205,7 @@ final class PythonValues {
                 return false;
             }
             for (int i = 0; i < a.size(); i++) {
-                if (!isEqual(a.get(i), b.get(i), nesting + 1)) {
+                if (!isEqual(Markup.plain(a.get(i)), Markup.plain(b.get(i)), nesting + 1)) {
                     return false;
                 }
             }
@@ -194,7 +216,7 @@ final class PythonValues {
                 return false;
             }
             for (Map.Entry<?, ?> entry : a.entrySet()) {
-                if (!b.containsKey(entry.getKey()) || !isEqual(entry.getValue(), b.get(entry.getKey()), nesting + 1)) {
+                if (!b.containsKey(entry.getKey()) || !isEqual(Markup.plain(entry.getValue()), Markup.plain(b.get(entry.getKey())), nesting + 1)) {
                     return false;
                 }
             }
@@ -208,7 +230,7 @@ final class PythonValues {
 
     /// Negative, zero or positive, for two numbers, strings or lists; anything else has no order.
     int compare(@Nullable Object left, @Nullable Object right) {
-        return compare(left, right, 0);
+        return compare(Markup.plain(left), Markup.plain(right), 0);
     }
 
     private int compare(@Nullable Object left, @Nullable Object right, int nesting) {
@@ -223,8 +245,9 @@ final class PythonValues {
         }
         if (left instanceof List<?> a && right instanceof List<?> b && a instanceof Tuple == b instanceof Tuple) {
             for (int i = 0; i < Math.min(a.size(), b.size()); i++) {
-                if (!isEqual(a.get(i), b.get(i), nesting + 1)) {
-                    return compare(a.get(i), b.get(i), nesting + 1);
+                Object x = Markup.plain(a.get(i)), y = Markup.plain(b.get(i));
+                if (!isEqual(x, y, nesting + 1)) {
+                    return compare(x, y, nesting + 1);
                 }
             }
             return Integer.compare(a.size(), b.size());
@@ -303,6 +326,14 @@ final class PythonValues {
         throw new JinjaError("cannot compute " + typeName(left) + " " + operator + " " + typeName(right));
     }
 
+    /// `value` as it may stand in HTML.
+    Markup escaped(@Nullable Object value) {
+        if (value instanceof Markup markup) return markup;
+        String text = str(value);
+        chargeLength(6L * text.length());
+        return Markup.escape(text);
+    }
+
     /// `-value`
     static Object negate(@Nullable Object value) {
         if (value instanceof Double n) {
@@ -373,8 +404,9 @@ final class PythonValues {
 
     boolean contains(@Nullable Object container, @Nullable Object item) {
         return switch (container) {
+            case Markup markup -> contains(markup.text, item);
             case String text -> {
-                if (!(item instanceof String part)) {
+                if (!(Markup.plain(item) instanceof String part)) {
                     throw new JinjaError("cannot look for " + typeName(item) + " in a string");
                 }
                 chargeLength(text.length());
@@ -402,6 +434,7 @@ final class PythonValues {
                 yield new ArrayList<>(text.codePoints().mapToObj(Character::toString).toList());
             }
             case Undefined _ -> new ArrayList<>();
+            case Markup markup -> iterate(markup.text);
             case null, default -> throw new JinjaError("cannot iterate over " + typeName(value));
         };
     }
@@ -413,6 +446,9 @@ final class PythonValues {
 
     /// `value` where it may be the key of a dictionary.
     static @Nullable Object key(@Nullable Object value) {
+        if (value instanceof Markup markup) {
+            return markup.text;
+        }
         if (value == null || value instanceof String || value instanceof Undefined || isNumber(value)) {
             return value;
         }
@@ -425,6 +461,7 @@ final class PythonValues {
             case List<?> items -> items.size();
             case Map<?, ?> entries -> entries.size();
             case Undefined _ -> 0;
+            case Markup markup -> length(markup.text);
             case null, default -> throw new JinjaError(typeName(value) + " has no length");
         };
     }
@@ -453,6 +490,9 @@ final class PythonValues {
 
     /// `target[start:stop:step]` of a string or a list.
     @Nullable Object slice(@Nullable Object target, @Nullable Object start, @Nullable Object stop, @Nullable Object step) {
+        if (target instanceof Markup markup) {
+            return new Markup((String) slice(markup.text, start, stop, step));
+        }
         if (target instanceof Undefined undefined) {
             throw new JinjaError("'" + undefined.name + "' is undefined");
         }
@@ -511,12 +551,20 @@ final class PythonValues {
         return switch (value) {
             case String text -> text;
             case Undefined _ -> "";
+            case Markup markup -> markup.text;
             case null, default -> {
                 StringBuilder out = new StringBuilder();
                 repr(value, out, 0);
                 yield out.toString();
             }
         };
+    }
+
+    /// `repr(value)`
+    String repr(@Nullable Object value) {
+        StringBuilder out = new StringBuilder();
+        repr(value, out, 0);
+        return out.toString();
     }
 
     private void repr(@Nullable Object value, StringBuilder out, int nesting) {
@@ -557,6 +605,11 @@ final class PythonValues {
                 out.append('}');
             }
             case Undefined _ -> out.append("Undefined");
+            case Markup markup -> {
+                out.append("Markup(");
+                repr(markup.text, out, nesting + 1);
+                out.append(')');
+            }
             default -> throw new JinjaError("cannot print " + typeName(value));
         }
     }
@@ -632,6 +685,7 @@ final class PythonValues {
             case BigInteger n -> out.append(n);
             case Double n -> out.append(jsonNumber(n));
             case String text -> jsonString(text, style.asciiOnly, out);
+            case Markup markup -> jsonString(markup.text, style.asciiOnly, out);
             case List<?> items when !(items instanceof View) -> {
                 out.append('[');
                 for (int i = 0; i < items.size(); i++) {
@@ -744,7 +798,7 @@ final class PythonValues {
             case Boolean _ -> "a boolean";
             case Long _, BigInteger _ -> "an integer";
             case Double _ -> "a float";
-            case String _ -> "a string";
+            case String _, Markup _ -> "a string";
             case Tuple _ -> "a tuple";
             case View _ -> "a view of a dictionary";
             case List<?> _ -> "a list";
