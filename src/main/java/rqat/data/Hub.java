@@ -42,7 +42,7 @@ public final class Hub implements DataSource {
 
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}(@[A-Za-z0-9][A-Za-z0-9._/-]{0,200})?");
     private static final Pattern CHECKSUM = Pattern.compile("[0-9a-f]{40}|[0-9a-f]{64}");
-    private static final Pattern MODEL_FILES = Pattern.compile("[^/]+\\.(safetensors|json|jinja|txt)");
+    private static final Pattern MODEL_FILES = Pattern.compile("[^/]+\\.(safetensors|json|jinja|txt)|additional_chat_templates/[^/]+\\.jinja");
     private static final int PARALLEL_FILES = 4;
 
     /// Where and as whom.

@@ -103,6 +103,12 @@ class HubTest {
     }
 
     @Test
+    void aModelsFurtherChatTemplatesComeToo() throws IOException {
+        files.put("additional_chat_templates/tool_use.jinja", "tools".getBytes(StandardCharsets.UTF_8));
+        assertThat(hub(null, false).model("some-org/Tiny.Model-1").resolve("additional_chat_templates/tool_use.jinja")).hasContent("tools");
+    }
+
+    @Test
     void aDataSetGivesTheFilesOfItsFirstPatternThatMatches() throws IOException {
         DataSource hub = hub(null, false);
         Publication publication = Publication.of("made", "org/set", "nothing-*", "data/train-*", "**");
