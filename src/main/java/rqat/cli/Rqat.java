@@ -45,6 +45,7 @@ import rqat.run.Nearest;
             ChatCommand.class,
             ServeCommand.class,
             TokenizeCommand.class,
+            GradeCommand.class,
             ReportCommand.class,
             CompareCommand.class,
             CheckCommand.class,
