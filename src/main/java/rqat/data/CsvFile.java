@@ -42,7 +42,7 @@ final class CsvFile {
                     .onUnmappableCharacter(CodingErrorAction.REPORT);
             var csv = new CsvFile(file, new BufferedReader(new InputStreamReader(Files.newInputStream(file), decoder), 1 << 16));
             List<String> columns = csv.header();
-            return RowFiles.stream(() -> csv.row(columns), csv::close);
+            return RowStream.of(() -> csv.row(columns), csv::close);
         } catch (IOException e) {
             throw AtomicFiles.failure("read", file, e);
         }

@@ -12,12 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import java.util.Spliterator;
-import java.util.Spliterators.AbstractSpliterator;
-import java.util.function.Consumer;
-import java.util.function.Supplier;
 import java.util.stream.Stream;
-import java.util.stream.StreamSupport;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.io.AtomicFiles;
@@ -54,23 +49,7 @@ public final class RowFiles {
         };
     }
 
-    /// A stream that asks `next` until it gives null, and runs `close` when closed.
-    static <T> Stream<T> stream(Supplier<@Nullable T> next, Runnable close) {
-        return StreamSupport.stream(
-                        new AbstractSpliterator<T>(Long.MAX_VALUE, Spliterator.ORDERED | Spliterator.NONNULL) {
-                            @Override
-                            public boolean tryAdvance(Consumer<? super T> action) {
-                                T value = next.get();
-                                if (value == null) return false;
-                                action.accept(value);
-                                return true;
-                            }
-                        },
-                        false)
-                .onClose(close);
-    }
-
-    static Row object(String name, long number, JsonNode value) {
+    private static Row object(String name, long number, JsonNode value) {
         if (!value.isObject()) {
             throw Failure.badFile("%s:%d: found %s; expected a JSON object".formatted(name, number, Failure.quote(value.toString())));
         }
@@ -121,7 +100,7 @@ public final class RowFiles {
     private static Stream<Line> lines(Path file) {
         try {
             var reader = new LineReader(file, Files.newInputStream(file));
-            return stream(reader::next, reader::close);
+            return RowStream.of(reader::next, reader::close);
         } catch (IOException e) {
             throw AtomicFiles.failure("read", file, e);
         }

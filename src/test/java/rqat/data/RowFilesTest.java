@@ -7,9 +7,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.sql.Connection;
-import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -114,31 +111,6 @@ class RowFilesTest {
     @Test
     void plainTextIsARowALine() throws IOException {
         assertThat(read(write("a.txt", "one\n\n three \n"))).extracting(row -> row.text("text")).containsExactly("one", "", " three ");
-    }
-
-    @Test
-    void parquetIsReadInOrderWhateverItsRowGroups() throws SQLException {
-        Path file = directory.resolve("odd [name]*.parquet");
-        try (Connection duckdb = ParquetFile.connect(); Statement statement = duckdb.createStatement()) {
-            statement.execute(("COPY (SELECT i AS n, CASE WHEN i %% 3 = 0 THEN NULL ELSE ['g' || i, 'é'] END AS list FROM range(10000) r(i))"
-                    + " TO '%s' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 2048)").formatted(file));
-        }
-        List<Row> rows = read(file);
-        assertThat(rows).hasSize(10_000);
-        for (int i = 0; i < rows.size(); i++) {
-            assertThat(rows.get(i).text("n")).isEqualTo(Integer.toString(i));
-            assertThat(rows.get(i).number()).isEqualTo(i + 1);
-            if (i % 3 == 0) assertThat(rows.get(i).has("list")).isFalse();
-            else assertThat(rows.get(i).texts("list")).containsExactly("g" + i, "é");
-        }
-    }
-
-    @Test
-    void aTruncatedParquetFileIsABadFile() throws IOException {
-        byte[] whole = Files.readAllBytes(Path.of("src/test/resources/rqat/data/OpenR1-Math-220k/data/train-00000-of-00001.parquet"));
-        Path file = directory.resolve("cut.parquet");
-        Files.write(file, java.util.Arrays.copyOf(whole, whole.length / 2));
-        assertThatThrownBy(() -> read(file)).isInstanceOf(Failure.class).hasMessageContaining("cut.parquet").hasMessageContaining("download");
     }
 
     private Path write(String name, String content) throws IOException {
