@@ -33,7 +33,7 @@ public final class TorchScorer implements Scorer {
 
     @Override
     public List<float[]> score(List<int[]> sequences) {
-        for (int i = 0; i < sequences.size(); i++) check(i, sequences.get(i));
+        for (int i = 0; i < sequences.size(); i++) Scorer.check(i, sequences.get(i), decoder.config().maxPositions(), decoder.config().vocabularySize());
         var result = new ArrayList<float[]>(sequences.size());
         for (int from = 0; from < sequences.size(); ) {
             if (Thread.interrupted()) {
@@ -121,20 +121,6 @@ public final class TorchScorer implements Scorer {
         /// `[count, V]`
         Tensor logProbabilities(Decoder decoder, Tensor hidden) {
             return decoder.logits(hidden.narrow(0, from, count())).to(ScalarType.Float).log_softmax(-1);
-        }
-    }
-
-    private void check(int index, int[] tokens) {
-        if (tokens.length == 0) throw Failure.usage("sequence %d to score is empty; give at least one token".formatted(index));
-        if (tokens.length > decoder.config().maxPositions()) {
-            throw Failure.usage("sequence %d to score has %d tokens; the model's context is %d. Cut it into windows."
-                    .formatted(index, tokens.length, decoder.config().maxPositions()));
-        }
-        for (int token : tokens) {
-            if (token < 0 || token >= decoder.config().vocabularySize()) {
-                throw Failure.usage("sequence %d to score contains token %d; the model has tokens 0 to %d. Is this its tokenizer?"
-                        .formatted(index, token, decoder.config().vocabularySize() - 1));
-            }
         }
     }
 }
