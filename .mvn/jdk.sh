@@ -1,17 +1,21 @@
-# Sourced by ./rqat and ./test: find_jdk sets JAVA_HOME to a JDK 25 or newer, maven runs Maven on the
-# project in $home with it.
+# Sourced by ./rqat, ./test and bench/run: find_jdk sets JAVA_HOME to a JDK 25 or newer, find_java java to any Java of that age; maven runs Maven
+# on the project in $home with it.
 
-jdk_version() { # prints the major version of the JDK in $1, nothing if there is no JDK
-    [ -x "$1/bin/javac" ] && [ -r "$1/release" ] && sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$1/release"
+java_version() { # prints the major version of the Java in $1 that has the program $2, nothing if there is none
+    [ -x "$1/bin/$2" ] && [ -r "$1/release" ] && sed -n 's/^JAVA_VERSION="\([0-9]*\).*/\1/p' "$1/release"
 }
 
 find_jdk() {
-    on_path=$(command -v javac 2>/dev/null) && on_path=$(dirname "$(dirname "$(readlink -f "$on_path")")")
+    find_java javac
+}
+
+find_java() {
+    on_path=$(command -v "$1" 2>/dev/null) && on_path=$(dirname "$(dirname "$(readlink -f "$on_path")")")
     seen=""
     for candidate in "${JAVA_HOME:-}" "$on_path" /usr/lib/jvm/* /usr/java/* /opt/*jdk* /opt/java/* \
-        "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/*; do
+        /Library/Java/JavaVirtualMachines/*/Contents/Home "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/*; do
         [ -n "$candidate" ] || continue
-        version=$(jdk_version "$candidate") || continue
+        version=$(java_version "$candidate" "$1") || continue
         [ -n "$version" ] || continue
         seen="$seen $candidate($version)"
         if [ "$version" -ge 25 ]; then

@@ -17,6 +17,7 @@ import picocli.CommandLine.ScopeType;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
 import rqat.Failure;
+import rqat.run.Manifest;
 import rqat.run.Nearest;
 
 /// The `rqat` command: one subcommand a verb. Turns every failure into one message on standard error and the documented exit code.
@@ -24,7 +25,7 @@ import rqat.run.Nearest;
         name = "rqat",
         description = "Reasoning-QAT for the JVM: from a Hugging Face model to a 2-4-bit model that still reasons.",
         mixinStandardHelpOptions = true,
-        version = "rqat 0.1.0",
+        version = "rqat " + Manifest.VERSION,
         synopsisSubcommandLabel = "COMMAND",
         footer = {
             "",

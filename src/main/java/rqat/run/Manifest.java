@@ -19,7 +19,7 @@ import tools.jackson.databind.node.ObjectNode;
 public final class Manifest {
 
     /// The version of this program.
-    public static final String VERSION = "0.1.0";
+    public static final String VERSION = "0.2.0";
 
     private Manifest() {}
 
