@@ -1,12 +1,17 @@
 package rqat.verify.mathematics;
 
 import java.util.Arrays;
+import java.util.regex.Pattern;
 
-/// Finds the text of the final answer in a completion with linear scans; no regular expressions, which backtrack and overflow the
-/// stack on long generations.
+/// Finds the text of the final answer in a completion with linear scans; no regular expressions over the whole, which backtrack and overflow
+/// the stack on long generations.
 final class AnswerExtractor {
 
     private static final String MARK = "####";
+    private static final int LONGEST_JOINED = 1000;
+    private static final int LONGEST_JOINT = 60;
+    private static final String AROUND = "(?:[\\s$*~}]|\\\\[()\\[\\],;: ]|\\\\q?quad\\b|\\\\text\\{)*+";
+    private static final Pattern JOINT = Pattern.compile(AROUND + "(?:[,;]" + AROUND + "(?:(?:or|and)\\b)?|(?:or|and)\\b)(?: (?:maybe|possibly|perhaps|else)\\b)?" + AROUND);
     private static final String[] BOXES = {"\\boxed", "\\fbox"};
 
     private AnswerExtractor() {}
@@ -23,18 +28,26 @@ final class AnswerExtractor {
         record Content(String text) implements Boxed {}
     }
 
-    /// The outermost box that ends last, found in one pass over the text with a stack of open braces. A brace behind a backslash is a
+    /// The outermost box that ends last, with those before it that [#isJoint] joins to it, found in one pass over the text with a stack of open braces. A brace behind a backslash is a
     /// character, not a brace. A number may follow `\boxed` without braces; any other bare `\boxed` is talk about the notation.
     static Boxed lastBoxed(String text, int from) {
         var open = new IntStack();  // for every open brace: where the content of its box begins, or -1 for an ordinary brace
         int lastStart = -1;         // where the content of the last box begins
         int start = -1;             // the closed box that ends last
         int end = -1;
+        String before = "";         // the contents of the boxes that are joined to a later one, a comma behind each
+        int joined = -1;            // where the content of that one begins
         for (int i = from; i < text.length(); i++) {
             char c = text.charAt(i);
             int box = c == '\\' ? boxLength(text, i) : 0;
             if (box > 0) {
                 int next = skipSpace(text, i + box);
+                if (end >= 0 && isJoint(text, end, i)) {
+                    String earlier = (start == joined ? before : "") + text.substring(start, end) + ", ";
+                    boolean shortEnough = earlier.length() <= LONGEST_JOINED;
+                    before = shortEnough ? earlier : before;
+                    joined = !shortEnough ? joined : next < text.length() && text.charAt(next) == '{' ? next + 1 : next;
+                }
                 if (next < text.length() && text.charAt(next) == '{') {
                     lastStart = next + 1;
                     open.push(lastStart);
@@ -61,7 +74,12 @@ final class AnswerExtractor {
         if (lastStart < 0) {
             return new Boxed.None();
         }
-        return lastStart > end ? new Boxed.Unclosed(text.substring(lastStart)) : new Boxed.Content(text.substring(start, end));
+        return lastStart > end ? new Boxed.Unclosed(text.substring(lastStart)) : new Boxed.Content((start == joined ? before : "") + text.substring(start, end));
+    }
+
+    /// Whether nothing but "or", "and" or a comma stands between two boxes: then both together are the answer, one of two guesses is none.
+    private static boolean isJoint(String text, int end, int start) {
+        return start - end <= LONGEST_JOINT && JOINT.matcher(text).region(end, start).matches();
     }
 
     /// The final answer of a text that writes it as GSM8K does, in a line behind `####`; the last such line counts.

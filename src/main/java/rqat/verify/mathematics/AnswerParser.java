@@ -2,6 +2,7 @@ package rqat.verify.mathematics;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import rqat.verify.mathematics.LatexTokens.Kind;
@@ -16,10 +17,14 @@ final class AnswerParser {
 
     private static final int MAX_DEPTH = 32;
     private static final int MAX_ELEMENTS = 100;
+    private static final int LONGEST_INTRODUCTION = 8;
     private static final Set<String> PUNCTUATION = Set.of(".", ",", ";", ":");
     private static final Set<String> OPENING = Set.of("(", "[", "{", "\\{");
     private static final Set<String> CLOSING = Set.of(")", "]", "}", "\\}");
-    private static final Set<String> RELATIONS = Set.of("<", ">", "\\le", "\\ge", "\\ne", "\\pm");
+    private static final Set<String> RELATIONS = Set.of("<", ">", "\\le", "\\ge", "\\ne", "\\not", "\\pm");
+
+    /// Commands that stand for something unknown.
+    private static final Set<String> UNKNOWNS = Set.of("\\angle", "\\triangle", "\\ldots", "\\cdots", "\\dots", "\\theta", "\\alpha", "\\beta");
 
     private final Budget budget;
 
@@ -72,7 +77,30 @@ final class AnswerParser {
             end--;
         }
         int start = end > 1 && tokens.getFirst().is("\\approx") ? 1 : 0;
-        return tokens.subList(start, end);
+        while (end - start > 2 && tokens.get(start).is("*") && tokens.get(end - 1).is("*")) {
+            // `**29**`
+            start++;
+            end--;
+        }
+        return tokens.subList(start + introduction(tokens.subList(start, end)), end);
+    }
+
+    /// The length of `the answer is` or `Answer:` in front of an answer; 0 where there is none, or nothing behind it.
+    private static int introduction(List<Token> tokens) {
+        boolean announced = false;
+        for (int i = 0; i < tokens.size() - 1 && i < LONGEST_INTRODUCTION; i++) {
+            Token token = tokens.get(i);
+            String word = token.text().toLowerCase(Locale.ROOT);
+            boolean ends = announced && (word.equals("is") || word.equals("equals") || token.is(":") || token.is("="));
+            if (ends) {
+                return i + 1;
+            }
+            if (!token.isWord()) {
+                return 0;
+            }
+            announced |= word.equals("answer") || word.equals("result");
+        }
+        return 0;
     }
 
     private static Answer.Text text(List<Token> tokens) {
@@ -101,7 +129,8 @@ final class AnswerParser {
             }
             start = end + 1;
         }
-        return open.isEmpty() && elements.size() == 1 ? elements.getFirst() : new Answer.Sequence(open, close, List.copyOf(elements));
+        boolean one = elements.stream().distinct().count() == 1; // `4 or 4` too
+        return open.isEmpty() && one ? elements.getFirst() : new Answer.Sequence(open, close, List.copyOf(elements));
     }
 
     /// A tuple, interval or set; a single value in braces; a letter in parentheses, as choices are written. Null for a parenthesised
@@ -112,6 +141,9 @@ final class AnswerParser {
         List<Token> inside = tokens.subList(1, tokens.size() - 1);
         Outline outline = Outline.of(inside);
         boolean braces = open.endsWith("{") && close.endsWith("}");
+        if (inside.isEmpty() && open.equals("\\{") && close.equals("\\}")) {
+            return new Answer.Text("\\emptyset");
+        }
         if (!outline.separators.isEmpty()) {
             boolean grouping = open.equals("{") && close.equals("}");
             return list(grouping ? "" : open, grouping ? "" : close, inside, outline.separators, depth + 1);
@@ -121,8 +153,9 @@ final class AnswerParser {
     }
 
     /// `name = value`: the value behind the last relation sign, or the other way round. A name is made of symbols: a letter, `f(2)`, `AB^2`, and
-    /// sums and products of such; an equation such as `2x + 1 = 5` stays a text, so that it cannot pass for its right side. A chain is its
-    /// value only if it holds: every number in it must be the last one (`2 + 3 = 5`, but not `2 + 4 = 5`).
+    /// sums and products of such, with numbers among them where there are several letters (`10a + b`); an equation in one unknown such as
+    /// `2x + 1 = 5` stays a text, so that it cannot pass for its right side. A chain is its value only if it holds: every value in it that
+    /// can be calculated must be the last one (`2 + 3 = 5`, `\log_2 8 = 3`, but not `2 + 4 = 5`).
     private Answer named(List<Token> tokens, Outline outline, int depth) {
         List<List<Token>> sides = sides(tokens, outline.relations);
         if (sides.stream().anyMatch(List::isEmpty)) {
@@ -130,7 +163,7 @@ final class AnswerParser {
         }
         List<Token> left = sides.getFirst();
         List<Token> right = sides.getLast();
-        if (sides.size() == 2 && isSymbol(right) && !isSymbol(left)) {
+        if (sides.size() == 2 && !isSymbol(left) && (isSymbol(right) || calculated(left) != null && calculated(right) == null && isName(right))) {
             left = sides.getLast();
             right = sides.getFirst();
         }
@@ -138,15 +171,15 @@ final class AnswerParser {
         if (value.isEmpty()) {
             return text(tokens);
         }
-        boolean calculated = false;
+        boolean calculation = false;
         for (List<Token> side : sides) {
-            Answer.Number number = side == right ? null : NumberParser.parse(side, budget);
-            if (number != null && !(value instanceof Answer.Number && Equality.equal(number, value, budget))) {
+            Answer calculated = side == right ? null : calculated(side);
+            if (calculated != null && !Equality.equal(calculated, value, budget)) {
                 return text(tokens);
             }
-            calculated |= number != null && side == left;
+            calculation |= calculated != null;
         }
-        if (calculated) {
+        if (calculation) {
             return value;
         }
         return isName(left) ? new Answer.Named(LatexTokens.join(left), value) : text(tokens);
@@ -169,7 +202,19 @@ final class AnswerParser {
         return letter && (tokens.size() == 1 || tokens.get(1).is("_") && tokens.size() <= 5);
     }
 
+    /// What one side of a chain says where it has no unknown in it; null for any other.
+    private @Nullable Answer calculated(List<Token> side) {
+        Answer.Number number = NumberParser.parse(side, budget);
+        boolean letters = side.stream().anyMatch(token -> token.isWord() || token.text().length() > 2 && UNKNOWNS.contains(token.text()));
+        if (number != null || letters || side.stream().noneMatch(token -> token.kind() == Kind.NUMBER)) {
+            return number;
+        }
+        Answer.Text text = text(side);
+        return FormulaEquality.isConstant(text, budget) ? text : null;
+    }
+
     private static boolean isName(List<Token> left) {
+        boolean several = left.stream().filter(Token::isWord).map(Token::text).distinct().count() > 1;
         int depth = 0;
         for (int i = 0; i < left.size(); i++) {
             Token token = left.get(i);
@@ -179,7 +224,7 @@ final class AnswerParser {
                 depth--;
             } else if (depth == 0) {
                 boolean index = i > 0 && (left.get(i - 1).is("_") || left.get(i - 1).is("^"));
-                if (token.kind() == Kind.NUMBER && !index || RELATIONS.contains(token.text())) {
+                if (token.kind() == Kind.NUMBER && !index && !several || RELATIONS.contains(token.text())) {
                     return false;
                 }
             }

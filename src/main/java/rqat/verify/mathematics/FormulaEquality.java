@@ -1,6 +1,7 @@
 package rqat.verify.mathematics;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -42,6 +43,17 @@ final class FormulaEquality {
         Expression right = left == null ? null : formula(value, budget);
         boolean values = right != null && kind(left) == Kind.VALUE && kind(right) == Kind.VALUE;
         return values ? new Relation(Expression.RelationKind.EQUAL, left, right) : null;
+    }
+
+    /// Whether a text is a value without unknowns, one that can be calculated.
+    static boolean isConstant(Text text, Budget budget) {
+        Expression formula = formula(text, budget);
+        if (formula == null || kind(formula) != Kind.VALUE) {
+            return false;
+        }
+        var variables = new HashMap<String, Expression.Symbol>();
+        ExpressionEquality.collectVariables(formula, variables);
+        return variables.isEmpty();
     }
 
     /// An interval, a tuple, or the set that a bare list is.
@@ -118,13 +130,14 @@ final class FormulaEquality {
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
             if (c == '\\') {
-                // a command, not a word
-                while (i + 1 < text.length() && Character.isLetter(text.charAt(i + 1))) {
+                // a command, not a word, with the name of what it begins or ends
+                boolean environment = text.startsWith("\\begin{", i) || text.startsWith("\\end{", i);
+                while (i + 1 < text.length() && (Character.isLetter(text.charAt(i + 1)) || environment && text.charAt(i + 1) != '}')) {
                     i++;
                 }
-                run = text.startsWith("\\begin", Math.max(0, i - 5)) || text.startsWith("\\end", Math.max(0, i - 3)) ? -10 : 0;
+                run = 0;
             } else {
-                run = Character.isLetter(c) ? run + 1 : run < 0 && c == ' ' ? run : 0;
+                run = Character.isLetter(c) ? run + 1 : 0;
             }
             if (run >= WORD) {
                 return true;

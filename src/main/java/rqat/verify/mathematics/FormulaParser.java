@@ -189,7 +189,7 @@ final class FormulaParser {
         var items = new ArrayList<Expression>();
         items.add(postfix());
         while (startsPrimary(functions)) {
-            boolean factorial = items.getLast() instanceof Call call && call.name().equals("factorial"); // `4!2!`
+            boolean factorial = items.getLast() instanceof Call call && call.name().endsWith("factorial"); // `4!2!`
             if (dialect == Dialect.STRICT && isNumber(tokens.get(at)) && !factorial) {
                 throw new Unreadable("a number behind a factor");
             }
@@ -253,7 +253,12 @@ final class FormulaParser {
         while (true) {
             if (accept("!")) {
                 enter();
-                result = new Call("factorial", List.of(result));
+                boolean twice = dialect == Dialect.STRICT && accept("!");
+                result = new Call(twice ? "double factorial" : "factorial", List.of(result));
+                if (dialect == Dialect.STRICT && is("^") && !isAt(at + 1, "degree") && transposeEnd() == 0) {
+                    at++;
+                    result = new Power(result, superscript());
+                }
             } else if (accept("'")) {
                 result = MatrixAlgebra.transpose(result);
             } else if (is("^") && (isAt(at + 1, "degree") || isAt(at + 1, "{") && isAt(at + 2, "degree") && isAt(at + 3, "}"))) {
@@ -311,6 +316,9 @@ final class FormulaParser {
         bars = 0;
         Expression inside = expression();
         bars = outer;
+        if (dialect == Dialect.STRICT && accept("\\choose")) {
+            inside = new Call("binomial", List.of(inside, expression()));
+        }
         expect("}");
         return inside;
     }

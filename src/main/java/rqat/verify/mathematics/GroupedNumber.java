@@ -41,10 +41,9 @@ final class GroupedNumber {
         return end == number.length() ? digits.toString() : null;
     }
 
-    /// Whether a text is such a number of three or more groups without anything else, which a list without blanks looks like too.
+    /// Whether a text is such a number and nothing else, which a list without blanks looks like too.
     static boolean isAmbiguous(String text) {
-        int first = text.indexOf(',');
-        return first >= 0 && text.indexOf(',', first + 1) >= 0 && withoutSeparators(text) != null;
+        return text.indexOf(',') >= 0 && withoutSeparators(text) != null;
     }
 
     private static int digitsEnd(String text, int from) {

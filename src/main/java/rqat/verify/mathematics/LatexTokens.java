@@ -6,6 +6,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// Reads the LaTeX (or plain text) of one answer as tokens in a single pass, dropping what does not change its meaning: white space,
@@ -41,13 +42,17 @@ final class LatexTokens {
 
     private static final Set<String> DROPPED = Set.of(
             "left", "right", "middle", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr",
+            "hline", "tiny", "scriptsize", "footnotesize", "small", "normalsize", "large", "Large", "LARGE", "huge", "Huge", "bfseries", "itshape",
             "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "quad", "qquad", "enspace", "thinspace", "medspace",
             "thickspace", "negthinspace", "space", "nobreakspace", "hfill", "strut", "mathstrut", "rm", "bf", "it", "boxed", "fbox",
             "pounds", "euro");
 
     private static final Set<String> TEXT = Set.of(
             "text", "textbf", "textit", "textrm", "textsf", "texttt", "textnormal", "textup", "mbox", "hbox", "emph", "mathrm", "mathbf",
-            "mathit", "mathsf", "mathtt", "mathnormal", "boldsymbol", "operatorname");
+            "mathit", "mathsf", "mathtt", "mathnormal", "boldsymbol", "bm", "bold", "underline", "ensuremath", "framebox", "operatorname");
+
+    /// Commands with the name of a colour in braces before what they colour.
+    private static final Set<String> COLOURS = Set.of("color", "textcolor");
 
     private static final Map<String, String> ALIASES = Map.ofEntries(
             Map.entry("dfrac", "\\frac"), Map.entry("tfrac", "\\frac"), Map.entry("cfrac", "\\frac"),
@@ -56,7 +61,7 @@ final class LatexTokens {
             Map.entry("neq", "\\ne"), Map.entry("lt", "<"), Map.entry("gt", ">"), Map.entry("times", "*"), Map.entry("cdot", "*"),
             Map.entry("ast", "*"), Map.entry("div", "/"), Map.entry("lbrace", "\\{"), Map.entry("rbrace", "\\}"), Map.entry("lvert", "|"),
             Map.entry("rvert", "|"), Map.entry("vert", "|"), Map.entry("colon", ":"), Map.entry("plusmn", "\\pm"),
-            Map.entry("varnothing", "\\emptyset"));
+            Map.entry("varnothing", "\\emptyset"), Map.entry("cr", "\\\\"), Map.entry("langle", "("), Map.entry("rangle", ")"));
 
     private static final Map<Character, String> CHARACTERS = Map.ofEntries(
             Map.entry('−', "-"), Map.entry('–', "-"), Map.entry('×', "*"), Map.entry('·', "*"), Map.entry('⋅', "*"), Map.entry('÷', "/"),
@@ -76,7 +81,18 @@ final class LatexTokens {
         TEXT
     }
 
-    private static final Pattern ARRAY = Pattern.compile("\\\\begin\\s{0,4}\\{array}\\s{0,4}\\{[clr|\\s]{0,200}}");
+    /// The beginning of an array or of a matrix in another size, with the alignment of its columns.
+    private static final Pattern ARRAY = Pattern.compile("\\\\begin\\s{0,4}\\{(?:array}\\s{0,4}\\{(?:[^{}]|\\{[^{}]{0,20}}){0,200}}|smallmatrix})");
+    private static final Pattern ARRAY_END = Pattern.compile("\\\\end\\s{0,4}\\{(?:array|smallmatrix)}");
+    private static final Pattern ENVIRONMENT = Pattern.compile("\\s{0,4}\\{\\s{0,4}([a-zA-Z]{1,20})\\s{0,4}}");
+    /// The space that follows the end of a row.
+    private static final Pattern ROW_SPACE = Pattern.compile("\\s{0,4}\\[\\s{0,4}-?[0-9.]{1,10}\\s{0,4}[a-z]{2}\\s{0,4}]");
+    /// Numbers of combinations as they are written from country to country: `{}^5C_2`, `_5C_2`; `C_5^2`; `C(5,2)`.
+    private static final String COUNT = "\\{?\\s?(\\d{1,4})\\s?}?";
+    private static final String CAPITAL_C = "\\s?(?:\\\\(?:mathrm|text|mathbf)\\{C}|C)\\s?";
+    private static final Pattern CHOSEN_BETWEEN = Pattern.compile("(?:\\{\\s?})?[\\^_]" + COUNT + CAPITAL_C + "_" + COUNT + "(?![\\d^])");
+    private static final Pattern CHOSEN_BEHIND = Pattern.compile("(?<![A-Za-z}\\\\\\d])" + CAPITAL_C + "(?:_" + COUNT + "\\^" + COUNT + "|\\^" + COUNT + "_" + COUNT + ")(?!\\d)");
+    private static final Pattern CHOSEN_CALL = Pattern.compile("(?<![A-Za-z}\\\\\\d])C\\s?\\(\\s?(\\d{1,4})\\s?,\\s?(\\d{1,4})\\s?\\)");
     private static final Pattern ANGLES = Pattern.compile("\\\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])|(?<![A-Za-z\\\\])(?:sin|cos|tan)\\s{0,4}\\(");
 
     private final String text;
@@ -102,13 +118,30 @@ final class LatexTokens {
     ///
     /// @param grouping whether a comma between digits may group them; otherwise it always separates
     static List<Token> read(String written, boolean grouping) {
-        // An array in brackets is a matrix like the others.
-        String text = written.contains("{array}") ? ARRAY.matcher(written).replaceAll("\\\\begin{matrix}").replace("\\end{array}", "\\end{matrix}") : written;
+        String text = combinations(matrices(written));
         var reader = new LatexTokens(text, grouping);
         while (reader.at < text.length()) {
             reader.next();
         }
         return reader.tokens;
+    }
+
+    /// An array in brackets is a matrix like the others, and so is a small one.
+    private static String matrices(String text) {
+        if (!text.contains("{array}") && !text.contains("{smallmatrix}")) return text;
+        return ARRAY_END.matcher(ARRAY.matcher(text).replaceAll("\\\\begin{matrix}")).replaceAll("\\\\end{matrix}");
+    }
+
+    private static String combinations(String text) {
+        if (text.indexOf('C') < 0) return text;
+        String between = CHOSEN_BETWEEN.matcher(text).replaceAll("\\\\binom{$1}{$2}");
+        // which of the two is on top differs; the larger is how many there are
+        String behind = CHOSEN_BEHIND.matcher(between).replaceAll(found -> {
+            int first = Integer.parseInt(found.group(1) != null ? found.group(1) : found.group(3));
+            int second = Integer.parseInt(found.group(2) != null ? found.group(2) : found.group(4));
+            return "\\\\binom{" + Math.max(first, second) + "}{" + Math.min(first, second) + "}";
+        });
+        return CHOSEN_CALL.matcher(behind).replaceAll("\\\\binom{$1}{$2}");
     }
 
     /// The normal form of some tokens: joined by spaces, except that adjacent letters and words are joined directly, and without the
@@ -165,7 +198,8 @@ final class LatexTokens {
 
     private void character(char c) {
         boolean equalsFollows = at < text.length() && text.charAt(at) == '=';
-        if (equalsFollows && "<>!".indexOf(c) >= 0) {
+        boolean factorial = c == '!' && !tokens.isEmpty() && (tokens.getLast().kind() == Kind.NUMBER || tokens.getLast().is(")"));
+        if (equalsFollows && "<>!".indexOf(c) >= 0 && !factorial) {
             at++;
             add(Kind.COMMAND, c == '<' ? "\\le" : c == '>' ? "\\ge" : "\\ne");
         } else if (c == '²' || c == '³') {
@@ -207,6 +241,20 @@ final class LatexTokens {
                 braces.push(Brace.TEXT);
                 textDepth++;
             }
+        } else if (COLOURS.contains(name)) {
+            skipSpace();
+            int close = text.indexOf('}', at);
+            at = at < text.length() && text.charAt(at) == '{' && close > 0 ? close + 1 : at;
+        } else if (name.equals("begin") || name.equals("end")) {
+            Matcher environment = ENVIRONMENT.matcher(text).region(at, text.length());
+            boolean whole = environment.lookingAt();
+            add(Kind.COMMAND, "\\" + name + (whole ? "{" + environment.group(1) + "}" : ""));
+            at = whole ? environment.end() : at;
+        } else if (name.equals("not")) {
+            skipSpace();
+            boolean equals = at < text.length() && text.charAt(at) == '=';
+            at += equals ? 1 : 0;
+            add(Kind.COMMAND, equals ? "\\ne" : "\\not");
         } else if (name.equals("left") || name.equals("right")) {
             skipSpace();
             at += at < text.length() && text.charAt(at) == '.' ? 1 : 0;
@@ -231,6 +279,10 @@ final class LatexTokens {
             return;
         }
         at++;
+        if (c == '\\' && matrix) {
+            Matcher space = ROW_SPACE.matcher(text).region(at, text.length());
+            at = space.lookingAt() ? space.end() : at;
+        }
         if (c == '\\' && !matrix || Character.isWhitespace(c) || ",;:!>/$".indexOf(c) >= 0) {
             return;
         }

@@ -54,7 +54,7 @@ public record MathVerifier(AnswerScope scope) implements Verifier {
             }
             boolean equal = gold.answer() != null && Equality.equal(gold.answer(), answer, budget);
             if (!equal && gold.answer() != null && (GroupedNumber.isAmbiguous(gold.text()) || GroupedNumber.isAmbiguous(text))) {
-                // Three groups of three digits are a number or a list; the other side may be neither in doubt.
+                // Groups of three digits without blanks are a number or a list; the other side may be in no doubt.
                 equal = Equality.equal(AnswerParser.parseAsList(gold.text(), budget), AnswerParser.parseAsList(text, budget), budget);
             }
             return new Verdict(equal ? Reason.MATCH : Reason.MISMATCH, text);

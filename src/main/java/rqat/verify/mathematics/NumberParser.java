@@ -39,7 +39,12 @@ final class NumberParser {
             "multiplied", "modulo", "mod", "choose", "factorial", "root", "power", "log", "base", "double", "doubled", "triple", "tripled", "twice", "half", "halves",
             "halved", "third", "thirds", "quarter", "quarters", "fourth", "fourths", "fifth", "fifths", "sixth", "sixths", "seventh", "sevenths", "eighth", "eighths",
             "ninth", "ninths", "tenth", "tenths", "twelfth", "twelfths", "hundredth", "hundredths", "thousandth", "thousandths", "millionth", "millionths", "dozen",
-            "dozens", "score", "gross", "tens", "hundreds", "thousands", "millions", "billions");
+            "dozens", "score", "gross", "tens", "hundreds", "thousands", "millions", "billions", "inverse", "reciprocal", "opposite", "conjugate", "complement",
+            "negated", "infinity", "infinite", "pi", "fold", "ths", "nth", "nths", "greater", "fewer", "above", "below", "between",
+            "through", "until", "up", "except", "excluding", "but", "without", "nor", "neither", "never", "none", "wrong", "incorrect", "false", "undefined", "impossible");
+
+    /// What a single upright letter may be: a unit of length, mass, time, volume or another of physics. Any other is a variable, `\mathrm{i}` too.
+    private static final Set<String> UNIT_LETTERS = Set.of("m", "g", "s", "h", "l", "t", "d", "L", "A", "V", "W", "N", "J", "K", "C", "F", "T", "B", "M", "G", "k", "c", "p");
 
     /// Words that belong to a unit behind it (`cm squared`) and change the value of a number.
     private static final Set<String> POWERS = Set.of("squared", "cubed");
@@ -68,6 +73,9 @@ final class NumberParser {
 
     private ExactNumber number() {
         ExactNumber value = sum();
+        if (peek() != null && peek().isWord() && POWERS.contains(peek().text().toLowerCase(Locale.ROOT))) {
+            value = value.power(Rational.of(tokens.get(at++).text().equalsIgnoreCase("squared") ? 2 : 3), budget);
+        }
         Rational scale = scale(peek());
         if (scale != null) {
             at++;
@@ -85,7 +93,20 @@ final class NumberParser {
             return null;
         }
         return switch (word.text().toLowerCase(Locale.ROOT)) {
-            case "percent", "percentage", "pct" -> new Rational(BigInteger.ONE, BigInteger.valueOf(100));
+            case "percent", "percentage", "pct", "hundredth", "hundredths" -> fraction(100);
+            case "half", "halves" -> fraction(2);
+            case "third", "thirds" -> fraction(3);
+            case "quarter", "quarters", "fourth", "fourths" -> fraction(4);
+            case "fifth", "fifths" -> fraction(5);
+            case "sixth", "sixths" -> fraction(6);
+            case "seventh", "sevenths" -> fraction(7);
+            case "eighth", "eighths" -> fraction(8);
+            case "ninth", "ninths" -> fraction(9);
+            case "tenth", "tenths" -> fraction(10);
+            case "twelfth", "twelfths" -> fraction(12);
+            case "thousandth", "thousandths" -> fraction(1_000);
+            case "millionth", "millionths" -> fraction(1_000_000);
+            case "dozen", "dozens" -> Rational.of(12);
             case "hundred" -> Rational.of(100);
             case "thousand" -> Rational.of(1_000);
             case "million" -> Rational.of(1_000_000);
@@ -93,6 +114,10 @@ final class NumberParser {
             case "trillion" -> Rational.of(1_000_000_000_000L);
             default -> null;
         };
+    }
+
+    private static Rational fraction(int denominator) {
+        return new Rational(BigInteger.ONE, BigInteger.valueOf(denominator));
     }
 
     private void units() {
@@ -109,7 +134,8 @@ final class NumberParser {
                 String word = token.text().toLowerCase(Locale.ROOT);
                 boolean unit = token.kind() == Kind.WORD || UNITS.contains(token.text()) || UNITS.contains(word);
                 boolean power = at - 1 == start && POWERS.contains(word);
-                if (!unit || power || NOT_UNITS.contains(word) || scale(token) != null) {
+                boolean variable = token.kind() == Kind.WORD && token.text().length() == 1 && !UNIT_LETTERS.contains(token.text()) && !tokenIs(at, ".");
+                if (!unit || power || variable || NOT_UNITS.contains(word) || scale(token) != null) {
                     throw new Unreadable("not a unit");
                 }
             } else if (!(token.is("/") || token.is("*") || token.is(".") || token.is("-") || token.is("(") || token.is(")"))) {
@@ -144,7 +170,7 @@ final class NumberParser {
     private boolean sign() {
         boolean negative = false;
         while (true) {
-            if (accept("-")) {
+            if (accept("-") || acceptWord("negative") || acceptWord("minus")) {
                 negative = !negative;
             } else if (!accept("+")) {
                 return negative;
@@ -318,6 +344,12 @@ final class NumberParser {
 
     private boolean accept(String symbol) {
         boolean accepted = tokenIs(at, symbol);
+        at += accepted ? 1 : 0;
+        return accepted;
+    }
+
+    private boolean acceptWord(String word) {
+        boolean accepted = at < tokens.size() && tokens.get(at).isWord() && tokens.get(at).text().equalsIgnoreCase(word);
         at += accepted ? 1 : 0;
         return accepted;
     }

@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 import rqat.verify.mathematics.Expression.Call;
@@ -42,6 +43,13 @@ final class NumericEvaluator {
         /// There are no variables: one makes the expression unreadable.
         NONE
     }
+
+    /// Functions that are smooth at 0, or tend to something simple far from it.
+    private static final Set<String> SMOOTH = Set.of(
+            "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "sinh", "cosh", "tanh", "arcsinh", "arccosh",
+            "arctanh");
+    /// Beyond it a hyperbolic function is an exponential one in as many digits.
+    private static final BigDecimal LARGE = BigDecimal.valueOf(40);
 
     private final Point point;
     private final Budget budget;
@@ -176,13 +184,14 @@ final class NumericEvaluator {
         boolean root = power.isReal() && power.re().compareTo(HALF) == 0;
         boolean real = base.isReal() && base.re().signum() >= 0 && power.isReal();
         budget.spend(root && base.isReal() ? 150 : real ? 2000 : 4000);
+        lost |= !power.isZero() && ComplexDecimal.magnitude(power.modulus()) < -(ComplexDecimal.DIGITS - 12);
         return base.power(power);
     }
 
     /// What a function costs in steps, for the series that it sums.
     private static int cost(String name, boolean real) {
         int cost = switch (name) {
-            case "floor", "ceil", "mod", "max", "min", "gcd", "lcm", "factorial", "binomial" -> 30;
+            case "floor", "ceil", "mod", "max", "min", "gcd", "lcm", "factorial", "double factorial", "binomial" -> 30;
             case "abs" -> real ? 30 : 60;
             case "sin", "cos" -> 400;
             case "tan", "cot", "sec", "csc", "arctan", "arccot" -> 800;
@@ -202,6 +211,7 @@ final class NumericEvaluator {
         List<ComplexDecimal> values = arguments.stream().map(this::value).toList();
         budget.spend(cost(name, values.stream().allMatch(ComplexDecimal::isReal)));
         ComplexDecimal x = values.getFirst();
+        lost |= SMOOTH.contains(name) && isExtreme(name, x);
         return switch (name) {
             case "sin" -> x.sine();
             case "cos" -> x.cosine();
@@ -228,6 +238,7 @@ final class NumericEvaluator {
             case "ceil" -> rounded(x, RoundingMode.CEILING);
             case "mod" -> x.minus(values.get(1).times(rounded(x.dividedBy(values.get(1)), RoundingMode.FLOOR)));
             case "factorial" -> factorial(x);
+            case "double factorial" -> doubleFactorial(x);
             case "binomial" -> binomial(x, values.get(1));
             case "max" -> values.stream().reduce((a, b) -> real(a).compareTo(real(b)) >= 0 ? a : b).orElseThrow();
             case "min" -> values.stream().reduce((a, b) -> real(a).compareTo(real(b)) <= 0 ? a : b).orElseThrow();
@@ -237,6 +248,18 @@ final class NumericEvaluator {
                     .orElseThrow()));
             default -> throw new Unreadable("unknown function");
         };
+    }
+
+    /// Whether the value of a function at this argument is so near to a simple one (`\cos 10^{-40}` to 1, `\tanh 100` too) that its digits end
+    /// before the difference.
+    private static boolean isExtreme(String name, ComplexDecimal argument) {
+        if (argument.isZero()) {
+            return false;
+        }
+        int magnitude = ComplexDecimal.magnitude(argument.modulus());
+        boolean inverse = name.startsWith("arc");
+        boolean exponential = name.endsWith("h") && !inverse && argument.modulus().compareTo(LARGE) > 0;
+        return magnitude < -(ComplexDecimal.DIGITS - 12) / 2 || exponential || inverse && magnitude > ComplexDecimal.DIGITS - 12;
     }
 
     private static BigDecimal real(ComplexDecimal value) {
@@ -277,6 +300,20 @@ final class NumericEvaluator {
         budget.spend(4L * n);
         ComplexDecimal result = ComplexDecimal.ONE;
         for (int i = 2; i <= n; i++) {
+            result = result.times(ComplexDecimal.of(BigDecimal.valueOf(i)));
+        }
+        return result;
+    }
+
+    /// The product of every second number down to 1 or 2.
+    private ComplexDecimal doubleFactorial(ComplexDecimal value) {
+        BigInteger integer = value.integer();
+        if (integer == null || integer.signum() < 0 || integer.bitLength() > 30 || integer.intValueExact() > MAX_FACTORIAL) {
+            return opaque("double factorial", value);
+        }
+        budget.spend(2L * integer.intValueExact());
+        ComplexDecimal result = ComplexDecimal.ONE;
+        for (int i = integer.intValueExact(); i > 1; i -= 2) {
             result = result.times(ComplexDecimal.of(BigDecimal.valueOf(i)));
         }
         return result;
