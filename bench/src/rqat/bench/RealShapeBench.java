@@ -24,8 +24,8 @@ import rqat.model.ModelConfig;
 import rqat.model.Rope;
 import rqat.model.Weights;
 import rqat.quant.ClipSearch;
+import rqat.quant.Gptq;
 import rqat.quant.Grid;
-import rqat.quant.Method;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
 import rqat.run.RandomStream;
@@ -117,7 +117,7 @@ public final class RealShapeBench {
         try (QuantisedModel model = Initialiser.model(CONFIG, 1)) {
             System.out.printf("random weights made in %.0f s%n", Meter.seconds() - began);
             double start = Meter.seconds();
-            Quantiser.quantise(model, Method.Gptq.paper(3), windows, ScalarType.BFloat16, step -> {
+            Quantiser.quantise(model, Gptq.paper(3), windows, ScalarType.BFloat16, step -> {
                         if (step.done() % 28 == 0) System.out.printf("%d of %d maps, %.0f s%n", step.done(), step.total(), Meter.seconds() - start);
                     })
                     .close();

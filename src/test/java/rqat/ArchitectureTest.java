@@ -73,7 +73,6 @@ class ArchitectureTest {
                     "rqat.verify.mathematics.ExpressionEquality"),
             Set.of("rqat.verify.mathematics.ReferenceVerifier", "rqat.verify.mathematics.CandidateFinder",
                     "rqat.verify.mathematics.PlainScanner", "rqat.verify.mathematics.ArithmeticParser"),
-            Set.of("rqat.quant.Quantiser", "rqat.quant.FlatQuantCalibration"),
             Set.of("rqat.rl.OnPolicyObjective", "rqat.rl.RolloutPass"),
             Set.of("rqat.texts.StageTexts", "rqat.texts.WordProblemTexts", "rqat.texts.DataSetTexts"),
             Set.of("rqat.recipe.Study", "rqat.recipe.StudyCharts", "rqat.recipe.Difference"),

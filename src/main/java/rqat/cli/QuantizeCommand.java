@@ -1,12 +1,15 @@
 package rqat.cli;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Iterator;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
-import rqat.recipe.Chain;
+import picocli.CommandLine.TypeConversionException;
+import rqat.quant.Method;
 import rqat.recipe.Presets;
 import rqat.recipe.Quantize;
 import rqat.recipe.RunSettings;
@@ -20,15 +23,6 @@ import rqat.recipe.Session;
         },
         mixinStandardHelpOptions = true)
 final class QuantizeCommand extends StageCommand {
-    /// The compression methods.
-    enum MethodName {
-        rtn,
-        gptq,
-        awq,
-        quarot,
-        flatquant
-    }
-
     /// The names of the presets, for the help text.
     static final class PresetNames implements Iterable<String> {
         @Override
@@ -37,10 +31,33 @@ final class QuantizeCommand extends StageCommand {
         }
     }
 
+    /// The names of the methods, for the help text, and what they name.
+    static final class MethodNames implements Iterable<String>, ITypeConverter<Method.Name> {
+        @Override
+        public Iterator<String> iterator() {
+            return Arrays.stream(Method.Name.values()).map(Method.Name::toString).iterator();
+        }
+
+        @Override
+        public Method.Name convert(String value) {
+            return Arrays.stream(Method.Name.values())
+                    .filter(name -> name.toString().equalsIgnoreCase(value))
+                    .findFirst()
+                    .orElseThrow(() -> new TypeConversionException(
+                            "expected one of %s but was '%s'".formatted(Arrays.toString(Method.Name.values()), value)));
+        }
+    }
+
     /// One of the two.
     static final class Choice {
-        @Option(names = "--method", paramLabel = "METHOD", required = true, description = "One of: ${COMPLETION-CANDIDATES}.")
-        private @Nullable MethodName method;
+        @Option(
+                names = "--method",
+                paramLabel = "METHOD",
+                required = true,
+                converter = MethodNames.class,
+                completionCandidates = MethodNames.class,
+                description = "One of: ${COMPLETION-CANDIDATES}.")
+        private Method.@Nullable Name method;
 
         @Option(
                 names = "--preset",
@@ -59,13 +76,7 @@ final class QuantizeCommand extends StageCommand {
         RunSettings.QuantiseSettings quantise = settings.quantise();
         Quantize.Settings stage = choice.preset != null
                 ? quantise.of(Presets.method(choice.preset))
-                : quantise.of(switch (choice.method) {
-                    case rtn -> Chain.Step.RTN;
-                    case gptq -> Chain.Step.GPTQ;
-                    case awq -> Chain.Step.AWQ;
-                    case quarot -> Chain.Step.QUAROT;
-                    case flatquant -> Chain.Step.FLATQUANT;
-                });
+                : quantise.of(choice.method);
         Quantize.run(session, stage, model, out);
     }
 }

@@ -46,7 +46,7 @@ import rqat.tensor.Tensors;
 ///
 /// Shapes: R rows, C columns, G columns per group, N tokens.
 final class AwqSearch {
-    private static final int RATIOS = 20;
+    static final int RATIOS = 20;
     private static final double SMALLEST_SCALE = 1e-4;
     private static final int LIMITS = 10;
     private static final double LIMIT_STEP = 1.0 / 20;

@@ -21,19 +21,23 @@ import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
-/// Learns the parameters of [FlatQuant] block by block: each block, with everything rounded, is to give the outputs of the full-precision
-/// block on full-precision inputs; weights stay. Errors of earlier blocks are not seen (methods note 7.5).
+/// Learns the parameters of [FlatTransforms] block by block: each block, with everything rounded, is to give the outputs of the full-precision
+/// block on full-precision inputs; weights stay. Errors of earlier blocks are not seen (docs/methods/flatquant.md).
 ///
 /// The loss is the mean squared error over its own constant value, so its gradient is that of the logarithm and blocks of all sizes take the
-/// same learning rate. AdamW, cosine to a thousandth of the peak, batches in fixed order, nothing padded ([PackedBatch]). Weights are transformed in float32 here ([FlatQuant#unrounded] uses float64).
+/// same learning rate. AdamW, cosine to a thousandth of the peak, batches in fixed order, nothing padded ([PackedBatch]). Weights are transformed in float32 here ([FlatTransforms#unrounded] uses float64).
 ///
-/// @param flat    the format
-/// @param latents of the full-precision model, float32
-record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
+/// @param flat     what is learned
+/// @param latents  of the full-precision model, float32
+/// @param schedule how
+record FlatQuantCalibration(FlatTransforms flat, Map<String, Tensor> latents, Schedule schedule) {
     private static final double BETA1 = 0.9;
     private static final double BETA2 = 0.999;
     private static final double EPSILON = 1e-8;
     private static final double FLOOR = 1e-3;
+
+    /// See [FlatQuant].
+    record Schedule(int epochs, int batch, double learningRate, double clipLearningRate, double weightDecay) {}
 
     /// What the calibration of a block did.
     ///
@@ -46,13 +50,13 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
     /// Calibrates all blocks, changing `parameters` in place.
     ///
     /// @throws Failure USAGE as [Calibration#run]; GATE when a loss is not finite; INTERRUPTED
-    void run(Map<String, Tensor> parameters, int[][] windows, Quantiser.Listener listener) {
+    void run(Map<String, Tensor> parameters, int[][] windows, Quantisation.Listener listener) {
         Calibration.check(flat.config(), windows);
         List<PackedBatch> batches = new ArrayList<>();
         try {
             Grad.off(() -> {
-                for (int from = 0; from < windows.length; from += flat.method().batch()) {
-                    batches.add(batch(Arrays.copyOfRange(windows, from, Math.min(windows.length, from + flat.method().batch()))));
+                for (int from = 0; from < windows.length; from += schedule.batch()) {
+                    batches.add(batch(Arrays.copyOfRange(windows, from, Math.min(windows.length, from + schedule.batch()))));
                 }
             });
             for (int layer = 0; layer < flat.config().layers(); layer++) {
@@ -61,7 +65,7 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
                     Result result = learn(layer, parameters, batches, outputs, listener);
                     int done = layer * Linear.values().length, total = flat.config().layers() * Linear.values().length;
                     for (Linear linear : Linear.values()) {
-                        listener.quantised(new Quantiser.Step(linear.weight(layer), ++done, total, result.after() / result.size()));
+                        listener.quantised(new Quantisation.Step(linear.weight(layer), ++done, total, result.after() / result.size()));
                     }
                     for (int i = 0; i < outputs.size(); i++) {
                         int index = i;
@@ -121,7 +125,7 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
             var weights = new LinkedHashMap<>(latents);
             weights.putAll(flat.unrounded(layer, tensors, ScalarType.Float));
             flat.round(layer, weights);
-            var sites = new ActivationSites(flat.config(), flat.method().activations(), flat.sites(layer, tensors));
+            var sites = new ActivationSites(flat.config(), flat.activations(), flat.sites(layer, tensors));
             return batch.through(new Decoder(flat.config(), new Weights(weights), sites), layer);
         });
     }
@@ -147,14 +151,14 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
         Map<Boolean, Map<String, Tensor>> ofBlock = parameters.entrySet().stream()
                 .filter(entry -> entry.getKey().startsWith(prefix))
                 .collect(Collectors.partitioningBy(
-                        entry -> FlatQuant.isClip(entry.getKey()), Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue, (a, _) -> a, LinkedHashMap::new)));
-        try (var transforms = new Learned(ofBlock.get(false), flat.method().learningRate());
-                var clips = new Learned(ofBlock.get(true), flat.method().clipLearningRate())) {
+                        entry -> FlatTransforms.isClip(entry.getKey()), Collectors.toMap(Map.Entry::getKey, Map.Entry::getValue, (a, _) -> a, LinkedHashMap::new)));
+        try (var transforms = new Learned(ofBlock.get(false), schedule.learningRate());
+                var clips = new Learned(ofBlock.get(true), schedule.clipLearningRate())) {
             var leaves = new LinkedHashMap<>(transforms.leaves);
             leaves.putAll(clips.leaves);
             double before = meanError(layer, leaves, batches, outputs);
             var losses = new ArrayList<Double>();
-            long steps = (long) flat.method().epochs() * batches.size();
+            long steps = (long) schedule.epochs() * batches.size();
             for (long step = 0; step < steps; step++) {
                 if (Thread.interrupted()) throw Failure.interrupted("interrupted while calibrating block %d".formatted(layer));
                 int index = (int) (step % batches.size());
@@ -166,12 +170,12 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
                 if (!Double.isFinite(loss)) {
                     throw Failure.gate(("flatquant: the error of block %d is not finite at step %d; lower the learning rates (now %s and %s)"
                                     + " or look at the calibration text")
-                            .formatted(layer, step, flat.method().learningRate(), flat.method().clipLearningRate()));
+                            .formatted(layer, step, schedule.learningRate(), schedule.clipLearningRate()));
                 }
                 losses.add(loss);
                 listener.passed(layer, (int) step + 1, (int) steps);
-                transforms.step(step, steps, flat.method());
-                clips.step(step, steps, flat.method());
+                transforms.step(step, steps, schedule);
+                clips.step(step, steps, schedule);
             }
             double after = meanError(layer, leaves, batches, outputs);
             double size = outputs.stream()
@@ -210,16 +214,16 @@ record FlatQuantCalibration(FlatQuant flat, Map<String, Tensor> latents) {
         }
 
         /// One of `steps` updates, from 0 on; clears the gradients.
-        void step(long step, long steps, Method.FlatQuant method) {
+        void step(long step, long steps, Schedule schedule) {
             Grad.off(() -> Scope.run(() -> {
                 long count = step + 1;
-                double floor = FLOOR * method.learningRate();
+                double floor = FLOOR * schedule.learningRate();
                 double learningRate = floor + (peak - floor) * 0.5 * (1 + StrictMath.cos(Math.PI * step / steps));
                 double secondCorrection = Math.sqrt(1 - StrictMath.pow(BETA2, count));
                 double rate = learningRate * secondCorrection / (1 - StrictMath.pow(BETA1, count));
                 first.lerp_(gradients, new Scalar(1 - BETA1));
                 second.mul_(new Scalar(BETA2)).addcmul_(gradients, gradients, new Scalar(1 - BETA2));
-                values.mul_(new Scalar(1 - learningRate * method.weightDecay()));
+                values.mul_(new Scalar(1 - learningRate * schedule.weightDecay()));
                 values.addcdiv_(first, second.sqrt().add_(new Scalar(EPSILON * secondCorrection)), new Scalar(-rate));
                 gradients.zero_();
             }));

@@ -68,7 +68,7 @@ final class ForeignWeights {
                 grids.values().forEach(Grid::close);
                 throw e;
             }
-            Method method = grids.isEmpty() ? null : new Method.Imported(grids.firstEntry().getValue().spec(), ForeignModel.method(directory).orElseThrow());
+            Method method = grids.isEmpty() ? null : new Imported(grids.firstEntry().getValue().spec(), ForeignModel.method(directory).orElseThrow());
             var base = new Provenance.Base(directory.toAbsolutePath().normalize().getFileName().toString(), "");
             return new QuantisedModel(
                     model.config(), latents, grids, method, ScaleMode.STATIC, MaskRule.HALF_STEP, ActivationSites.none(model.config()), null,

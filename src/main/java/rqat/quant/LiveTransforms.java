@@ -9,18 +9,18 @@ import org.bytedeco.pytorch.Tensor;
 import rqat.tensor.Grad;
 import rqat.tensor.Scope;
 
-/// The learned part of a [FlatQuant] model and what follows from it: while it is trained, weights before rounding, norms and sites are
+/// The learned part of a [FlatTransforms] model and what follows from it: while it is trained, weights before rounding, norms and sites are
 /// functions of the latents and of these parameters, evaluated by [#refresh] once per change, and gradients come back through
 /// [#backward] once per optimiser step. Owns the parameters and what follows from them, not the latents.
 public final class LiveTransforms implements AutoCloseable {
-    private final FlatQuant flat;
+    private final FlatTransforms flat;
     private final Map<String, Tensor> latents;
     private final SequencedMap<String, Tensor> parameters;
     private final SequencedMap<String, Tensor> unrounded = new LinkedHashMap<>();
     private final ActivationSites sites;
 
     /// What follows from `parameters`, which it takes over, and `latents`.
-    LiveTransforms(FlatQuant flat, Map<String, Tensor> latents, SequencedMap<String, Tensor> parameters) {
+    LiveTransforms(FlatTransforms flat, Map<String, Tensor> latents, SequencedMap<String, Tensor> parameters) {
         this.flat = flat;
         this.latents = latents;
         this.parameters = parameters;
@@ -34,7 +34,7 @@ public final class LiveTransforms implements AutoCloseable {
                 });
             }
         });
-        sites = new ActivationSites(flat.config(), flat.method().activations(), siteTensors);
+        sites = new ActivationSites(flat.config(), flat.activations(), siteTensors);
     }
 
     private Map<String, Tensor> tensors() {
@@ -43,7 +43,7 @@ public final class LiveTransforms implements AutoCloseable {
         return tensors;
     }
 
-    /// The parameters ([FlatQuant] names them). An optimiser changes them in place and calls [#refresh].
+    /// The parameters ([FlatTransforms] names them). An optimiser changes them in place and calls [#refresh].
     public SequencedMap<String, Tensor> parameters() {
         return Collections.unmodifiableSequencedMap(parameters);
     }

@@ -48,7 +48,7 @@ import rqat.tensor.Tensors;
 ///    8 bits), and `NAME.scale` `[R, groups]`, float32
 ///  - `latents.safetensors`: every parameter, float32, from which training continues and exporters take nothing
 ///  - `sites.safetensors`: transforms and clip logits of the activations, float32 ([ActivationSites]), where there are any
-///  - `transforms.safetensors`: the learned parameters of [FlatQuant], float32, from which training continues; checkpoint, codes and
+///  - `transforms.safetensors`: the learned parameters of [FlatTransforms], float32, from which training continues; checkpoint, codes and
 ///    sites follow from them and the latents
 ///  - `checksums.json`: of the others ([Checksums]); those of latents and transforms are verified when the model is loaded
 ///
@@ -181,7 +181,8 @@ public final class ModelDirectory {
             LiveTransforms transforms = null;
             try {
                 readAll(folder.resolve(LATENTS), config.tensors(), "is no tensor of the model that config.json describes", latents);
-                transforms = made instanceof Method.FlatQuant method ? readTransforms(method, latents) : null;
+                FlatTransforms learned = made.transforms(config);
+                transforms = learned == null ? null : readTransforms(learned, latents);
                 if (transforms != null) sites = checkSites(sites, transforms);
                 readGrids(description, latents, transforms, grids);
                 var model = new QuantisedModel(
@@ -207,8 +208,7 @@ public final class ModelDirectory {
             }
         }
 
-        private LiveTransforms readTransforms(Method.FlatQuant method, Map<String, Tensor> latents) {
-            var flat = new FlatQuant(config, method);
+        private LiveTransforms readTransforms(FlatTransforms flat, Map<String, Tensor> latents) {
             var parameters = new LinkedHashMap<String, Tensor>();
             try {
                 readAll(folder.resolve(TRANSFORMS), flat.shapes(), "is no parameter of this model", parameters);

@@ -60,10 +60,10 @@ public final class QuantisedModel implements AutoCloseable {
         this(config, latents, grids, method, scaleMode, maskRule, sites, null, Provenance.UNKNOWN);
     }
 
-    /// A [FlatQuant] model of `latents`, the original weights, and learned `parameters`; takes both over.
-    static QuantisedModel flatQuant(
-            ModelConfig config, SequencedMap<String, Tensor> latents, Method.FlatQuant method, SequencedMap<String, Tensor> parameters) {
-        var transforms = new LiveTransforms(new FlatQuant(config, method), latents, parameters);
+    /// A model of `latents`, the original weights, and learned `parameters`; takes both over.
+    static QuantisedModel transformed(
+            ModelConfig config, SequencedMap<String, Tensor> latents, Method method, FlatTransforms flat, SequencedMap<String, Tensor> parameters) {
+        var transforms = new LiveTransforms(flat, latents, parameters);
         var grids = new LinkedHashMap<String, Grid>();
         for (int layer = 0; layer < config.layers(); layer++) {
             for (Linear linear : Linear.values()) {

@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import rqat.quant.Method;
 
 /// What is done to the full-precision model, in order: a row of the results table, and by its name the recipe that makes it. `gptq+kd+grpo`
 /// is quantised by GPTQ, distilled, then reinforced; its beginnings `gptq` and `gptq+kd` are rows of their own, and rows share the stages
@@ -19,35 +21,33 @@ public record Chain(List<Step> steps) {
     private static final String FULL_PRECISION_NAME = "full precision";
 
     /// One link of a chain.
-    public enum Step {
-        /// Round to nearest.
-        RTN,
-        /// Column by column with second-order compensation.
-        GPTQ,
-        /// Input channels scaled by the size of their activations.
-        AWQ,
-        /// Rotated weights; activations, keys and values quantised too.
-        QUAROT,
-        /// Learned transforms and clipping; activations, keys and values quantised too.
-        FLATQUANT,
-        /// Supervised fine-tuning.
-        SFT,
-        /// Knowledge distillation from the full-precision model.
-        KD,
-        /// Reinforcement learning.
-        GRPO;
-
-        /// Whether this step makes a quantised model of a full-precision one.
-        public boolean quantises() {
-            return switch (this) {
-                case RTN, GPTQ, AWQ, QUAROT, FLATQUANT -> true;
-                case SFT, KD, GRPO -> false;
-            };
+    public sealed interface Step {
+        /// Makes a quantised model of a full-precision one.
+        record Quantisation(Method.Name method) implements Step {
+            @Override
+            public String toString() {
+                return method.toString();
+            }
         }
 
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT);
+        /// Trains a quantised model.
+        enum Training implements Step {
+            /// Supervised fine-tuning.
+            SFT,
+            /// Knowledge distillation from the full-precision model.
+            KD,
+            /// Reinforcement learning.
+            GRPO;
+
+            @Override
+            public String toString() {
+                return name().toLowerCase(Locale.ROOT);
+            }
+        }
+
+        /// All there are, quantisations first.
+        static List<Step> all() {
+            return Stream.concat(Arrays.stream(Method.Name.values()).map(Quantisation::new), Arrays.stream(Training.values())).toList();
         }
     }
 
@@ -55,7 +55,7 @@ public record Chain(List<Step> steps) {
     public Chain {
         steps = List.copyOf(steps);
         for (int i = 0; i < steps.size(); i++) {
-            if (steps.get(i).quantises() != (i == 0)) {
+            if (steps.get(i) instanceof Step.Quantisation != (i == 0)) {
                 throw new IllegalArgumentException("row `%s`: expected one of %s first and only there, then any of %s"
                         .formatted(name(steps), names(true), names(false)));
             }
@@ -63,8 +63,8 @@ public record Chain(List<Step> steps) {
     }
 
     private static String names(boolean quantising) {
-        return Arrays.stream(Step.values())
-                .filter(step -> step.quantises() == quantising)
+        return Step.all().stream()
+                .filter(step -> step instanceof Step.Quantisation == quantising)
                 .map(Step::toString)
                 .collect(Collectors.joining(", "));
     }
@@ -76,12 +76,12 @@ public record Chain(List<Step> steps) {
         if (name.equals(FULL_PRECISION_NAME)) return FULL_PRECISION;
         var steps = new ArrayList<Step>();
         for (String part : name.split("\\+", -1)) {
-            steps.add(Arrays.stream(Step.values())
+            steps.add(Step.all().stream()
                     .filter(step -> step.toString().equals(part))
                     .findFirst()
                     .orElseThrow(() -> new IllegalArgumentException(
                             "row `%s`: `%s` is not a step; expected `%s`, or steps joined by `+`: %s"
-                                    .formatted(name, part, FULL_PRECISION_NAME, Arrays.toString(Step.values())))));
+                                    .formatted(name, part, FULL_PRECISION_NAME, Step.all()))));
         }
         return new Chain(steps);
     }
@@ -107,7 +107,7 @@ public record Chain(List<Step> steps) {
 
     /// Whether reinforcement learning in this chain has nothing to start from: no training came before it.
     public boolean lacksColdStart() {
-        return steps.size() == 2 && steps.get(1) == Step.GRPO;
+        return steps.size() == 2 && steps.get(1) == Step.Training.GRPO;
     }
 
     @Override

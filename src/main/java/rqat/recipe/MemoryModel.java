@@ -2,8 +2,10 @@ package rqat.recipe;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.TreeMap;
 import rqat.model.Linear;
 import rqat.model.ModelConfig;
+import rqat.quant.Method;
 import rqat.train.ChunkedHead;
 
 /// How many bytes the parts of a stage take, from the sizes of the model alone. Each formula counts what the code holds at the same moment:
@@ -14,7 +16,7 @@ import rqat.train.ChunkedHead;
 /// @param config of the model
 /// @param width  bytes of a value of the compute dtype
 /// @param group  columns that share a scale; 0 for whole rows
-record MemoryModel(ModelConfig config, int width, int group) {
+record MemoryModel(ModelConfig config, int width, int group) implements Method.Sizes {
     private static final int FLOAT = 4;
     private static final int DOUBLE = 8;
     /// Scores of at most this many pairs of tokens are stored (`rqat.model.Attention`).
@@ -22,11 +24,6 @@ record MemoryModel(ModelConfig config, int width, int group) {
     private static final int CACHE_GRANULE = 64;
     /// The C library maps larger blocks, and gives them back when they are freed (the launcher says from what size on).
     private static final long STORED_BLOCK = 4 << 20;
-    /// Measured: 80 candidates, about 50 for each.
-    private static final long SEARCH = 4000;
-    /// Measured, of what learns transforms.
-    private static final long MAP_COPIES = 17;
-    private static final long SITE_COPIES = 5;
     /// Of a decoder pass that fills the cache (`rqat.generate.torch.TorchSteps`).
     private static final int PREFILL_TOKENS = 2048;
 
@@ -44,8 +41,39 @@ record MemoryModel(ModelConfig config, int width, int group) {
         return config.tensors().values().stream().mapToLong(MemoryModel::size).max().orElse(0);
     }
 
-    long largestMap() {
+    @Override
+    public long largestMap() {
         return Arrays.stream(Linear.values()).mapToLong(this::matrix).max().orElse(0);
+    }
+
+    @Override
+    public MemoryModel inFloat32() {
+        return new MemoryModel(config, FLOAT, 0);
+    }
+
+    /// What fitting a grid to a map, or projecting it, holds.
+    @Override
+    public long fitting() {
+        return 6L * FLOAT * largestMap();
+    }
+
+    @Override
+    public long states(List<int[]> windows) {
+        return Method.Sizes.tokens(windows) * config.hiddenSize() * width;
+    }
+
+    /// Windows of one length go through a block together, up to a number of tokens.
+    @Override
+    public long observing(List<int[]> windows) {
+        var counts = new TreeMap<Integer, Integer>();
+        for (int[] ids : windows) counts.merge(ids.length, 1, Integer::sum);
+        long largest = 0;
+        for (var entry : counts.entrySet()) {
+            int length = entry.getKey();
+            long tokens = (long) length * Math.min(entry.getValue(), Math.max(1, PACKED_TOKENS / length));
+            largest = Math.max(largest, block(tokens, length) + observing(tokens));
+        }
+        return largest;
     }
 
     private long matrix(Linear linear) {
@@ -74,7 +102,8 @@ record MemoryModel(ModelConfig config, int width, int group) {
     }
 
     /// Temporaries of one block without gradients, all alive at its end, for `tokens` in sequences of `length`.
-    long block(long tokens, long length) {
+    @Override
+    public long block(long tokens, long length) {
         long h = config.hiddenSize();
         long a = queryWidth();
         long k = keyWidth();
@@ -104,7 +133,8 @@ record MemoryModel(ModelConfig config, int width, int group) {
     }
 
     /// What the graph of one block keeps for its backward pass.
-    long recorded(long tokens, long length) {
+    @Override
+    public long recorded(long tokens, long length) {
         long h = config.hiddenSize();
         long a = queryWidth();
         long k = keyWidth();
@@ -119,7 +149,8 @@ record MemoryModel(ModelConfig config, int width, int group) {
     }
 
     /// Gradients in flight while one block is taken back.
-    long backward(long tokens, long length) {
+    @Override
+    public long backward(long tokens, long length) {
         boolean stored = length * length <= STORED_SCORES;
         return tokens * width * (3L * config.intermediateSize() + 2L * config.hiddenSize() + (stored ? 2L * config.heads() * length : 2 * queryWidth()));
     }
@@ -181,48 +212,11 @@ record MemoryModel(ModelConfig config, int width, int group) {
         return Math.max(block(Math.max(prompt, Math.min(PREFILL_TOKENS, (long) sequences * prompt)), prompt), step + (long) sequences * config.heads() * limit * 3 * width);
     }
 
-    /// What quantising one map holds: Hessian, its factor, and the map in float64.
-    long solver() {
-        long largest = 0;
-        for (Linear linear : Linear.values()) {
-            long columns = config.inputs(linear);
-            long square = DOUBLE * columns * columns;
-            long matrix = DOUBLE * matrix(linear);
-            long factoring = 8 * square + matrix / 2;
-            long measuring = 2 * square + 4 * matrix + matrix;
-            largest = Math.max(largest, Math.max(factoring, measuring));
-        }
-        return largest;
-    }
-
-    /// Operations of GPTQ in float64 with calibration text of so many tokens: Hessians, their factors, compensation, errors, and the search for
-    /// ranges, whose passes over memory take as long as [#SEARCH] operations for each weight.
-    double solving(long tokens) {
-        double operations = 0;
-        for (Linear linear : Linear.values()) {
-            double columns = config.inputs(linear);
-            operations += columns * columns * (2.0 * tokens + 4.0 / 3 * columns + 6.0 * config.outputs(linear)) + (double) SEARCH * matrix(linear);
-        }
-        return config.layers() * operations;
-    }
-
     /// Inputs of the widest map in float64 and the sum of their products, while calibration text passes through a block.
-    long observing(long tokens) {
+    @Override
+    public long observing(long tokens) {
         long columns = Arrays.stream(Linear.values()).mapToLong(config::inputs).max().orElse(0);
         return DOUBLE * columns * (tokens + columns);
-    }
-
-    /// What a part of a map's limits holds while they are searched (`rqat.quant.AwqSearch`): some ten float32 arrays of it.
-    long limits() {
-        return 10L * FLOAT * Math.min(largestMap(), 4 << 20);
-    }
-
-    /// The graph of a block that learns transforms (`rqat.quant.FlatQuantCalibration`), and what its backward pass adds: of every map some copies
-    /// between its latent and its rounded weight, of every site the transformed values, codes and masks.
-    long learningTransforms(long tokens, long length) {
-        long maps = quantised() / config.layers();
-        long sites = 2L * config.hiddenSize() + 2 * queryWidth() + 2 * keyWidth() + config.intermediateSize();
-        return FLOAT * (MAP_COPIES * maps + SITE_COPIES * tokens * sites) + recorded(tokens, length) + backward(tokens, length);
     }
 
     /// Floating-point operations of a forward pass for one token, without attention's scores.

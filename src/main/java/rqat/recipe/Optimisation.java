@@ -7,7 +7,7 @@ import rqat.run.Adjustable;
 import rqat.run.Configuration;
 import rqat.train.Adam;
 import rqat.train.Schedule;
-import rqat.quant.FlatQuant;
+import rqat.quant.FlatTransforms;
 import rqat.quant.QuantisedModel;
 import rqat.tensor.Torch;
 import rqat.train.Student;
@@ -103,7 +103,7 @@ public record Optimisation(
         var untrained = new HashSet<>(frozen);
         if (model.transforms() != null) {
             for (String name : model.transforms().parameters().keySet()) {
-                if ((FlatQuant.isClip(name) ? clipLearningRate : transformLearningRate) == 0) untrained.add(name);
+                if ((FlatTransforms.isClip(name) ? clipLearningRate : transformLearningRate) == 0) untrained.add(name);
             }
         }
         return new Student.Options(compute.type(), recomputeBlocks, untrained);

@@ -16,6 +16,7 @@ import rqat.data.TokenSequence;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
 import rqat.io.AtomicFiles;
+import rqat.format.ActivationFormat;
 import rqat.model.ModelConfig;
 import rqat.quant.Method;
 import rqat.recipe.Pipeline.Model;
@@ -181,7 +182,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             Method method = chain.isEmpty() ? null : ((Quantize.Settings) chain.peek().settings()).method();
             int group = method == null ? 0 : method.grid().groupSize();
             int width = own.compute() == Torch.Compute.BFLOAT16 ? 2 : 4;
-            boolean activations = method instanceof Method.QuaRot || method instanceof Method.FlatQuant;
+            boolean activations = method != null && !method.activations().equals(ActivationFormat.NONE);
             ModelConfig config = ModelConfig.load(directory);
             var planner = new Planner(own, new MemoryModel(config, width, group), directory, checkpointBytes(directory));
             // Quantised activations are served in float64 (`rqat.quant.LoadedModel`).
@@ -220,8 +221,6 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         /// Tokens of a benchmark's prompt, and problems of a benchmark, about: its files are not read for this.
         private static final int PROMPT = 256;
         private static final int PROBLEMS = 500;
-        /// Of a batch of AWQ's calibration.
-        private static final int PACKED_TOKENS = 4096;
 
         Stage stage(Model.Made made) {
             String name = made.chain().name();
@@ -252,12 +251,7 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         /// What passes through memory while a model is saved: a tensor in the compute dtype, or what makes a map of it.
         private long written() {
             long rounded = model.width() == FLOAT ? 0 : model.width() * model.largestTensor();
-            return Math.max(rounded, fitting());
-        }
-
-        /// What fitting a grid to a map, or projecting it, holds.
-        private long fitting() {
-            return 6L * FLOAT * model.largestMap();
+            return Math.max(rounded, model.fitting());
         }
 
         /// Three tenths of what comes and goes while so many tokens pass through a block: measured, not derived. Larger tensors than the
@@ -275,59 +269,16 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             var memory = new LinkedHashMap<Part, Long>();
             memory.put(Part.LATENTS, 2 * FLOAT * p); // the source's and its own
             memory.put(Part.GRIDS, model.grids());
-            if (quantise.method() instanceof Method.RoundToNearest) {
+            if (!quantise.drawsData()) {
                 memory.put(Part.FILES, written());
                 return new Stage(name, memory, stageDisk(), 0, checkpoint, 0, 0);
             }
             List<int[]> windows = List.of(texts(quantise.data(), quantise.tasks(), quantise.texts()).calibration(quantise.calibration()));
-            long tokens = windows.stream().mapToLong(ids -> ids.length).sum();
-            long states = tokens * model.config().hiddenSize() * model.width();
-            long calibrating;
-            double passes = 5;
-            switch (quantise.method()) {
-                case Method.FlatQuant flat -> {
-                    // In float32, with the latents themselves: inputs and outputs of a block, and its graph for a batch.
-                    var wide = new MemoryModel(model.config(), FLOAT, 0);
-                    long batch = 0;
-                    for (int from = 0; from < windows.size(); from += flat.batch()) {
-                        List<int[]> together = windows.subList(from, Math.min(windows.size(), from + flat.batch()));
-                        long length = together.stream().mapToInt(ids -> ids.length).max().orElse(1);
-                        batch = Math.max(batch, wide.learningTransforms(together.stream().mapToLong(ids -> ids.length).sum(), length));
-                    }
-                    calibrating = 2 * tokens * model.config().hiddenSize() * FLOAT + batch;
-                    passes = 3.0 * flat.epochs() + 3;
-                }
-                case Method.Awq _ -> {
-                    long longest = windows.stream().mapToLong(ids -> ids.length).max().orElse(1);
-                    long batch = Math.max(longest, Math.min(tokens, PACKED_TOKENS));
-                    calibrating = 3 * states
-                            + model.observing(batch)
-                            + Math.max(model.block(batch, longest) + fitting(), model.limits());
-                    memory.put(Part.WEIGHTS, model.width() * p);
-                    passes = 1 + 20; // the ratios
-                }
-                case Method.Gptq _, Method.QuaRot _, Method.RoundToNearest _, Method.Imported _ -> {
-                    calibrating = states + Math.max(passing(windows), model.solver() + fitting());
-                    memory.put(Part.WEIGHTS, model.width() * p);
-                }
-            }
-            memory.put(Part.CALIBRATION, calibrating);
-            memory.put(Part.RETAINED, retained(calibrating, Math.min(tokens, PACKED_TOKENS)));
-            boolean solves = quantise.method() instanceof Method.Gptq || quantise.method() instanceof Method.QuaRot;
-            return new Stage(name, memory, stageDisk(), 0, checkpoint, passes * model.operations(windows), solves ? model.solving(tokens) : 0);
-        }
-
-        /// Windows of one length go through a block together, 4,096 tokens at most.
-        private long passing(List<int[]> windows) {
-            var counts = new TreeMap<Integer, Integer>();
-            for (int[] ids : windows) counts.merge(ids.length, 1, Integer::sum);
-            long largest = 0;
-            for (var entry : counts.entrySet()) {
-                int length = entry.getKey();
-                long tokens = (long) length * Math.min(entry.getValue(), Math.max(1, 4096 / length));
-                largest = Math.max(largest, model.block(tokens, length) + model.observing(tokens));
-            }
-            return largest;
+            Method.Cost cost = quantise.method().cost(model, windows);
+            if (cost.copiesWeights()) memory.put(Part.WEIGHTS, model.width() * p);
+            memory.put(Part.CALIBRATION, cost.calibrating());
+            memory.put(Part.RETAINED, retained(cost.calibrating(), Math.min(Method.Sizes.tokens(windows), Method.Sizes.PACKED_TOKENS)));
+            return new Stage(name, memory, stageDisk(), 0, checkpoint, cost.passes() * model.operations(windows), cost.solving());
         }
 
         private Stage training(String name, Optimisation optimisation, ShuffledBatches batches, int logitArrays, boolean teacher) {

@@ -7,8 +7,7 @@ import java.util.SequencedMap;
 import rqat.Failure;
 import rqat.quant.Method;
 
-/// The paper's compression settings by name: bits of weights (w), activations (a), keys and values (kv), columns that share a scale (g), and
-/// the method; `tp4` for four shards, as the code base behind the paper's W4A4 rows runs.
+/// The paper's compression settings by name ([Method.Settings#presets]).
 public final class Presets {
     private static final SequencedMap<String, Method> METHODS = methods();
 
@@ -16,17 +15,7 @@ public final class Presets {
 
     private static SequencedMap<String, Method> methods() {
         var methods = new LinkedHashMap<String, Method>();
-        for (int bits : new int[] {2, 3, 4}) {
-            methods.put("w%dg128-rtn".formatted(bits), Method.RoundToNearest.paper(bits));
-            methods.put("w%dg128-gptq".formatted(bits), Method.Gptq.paper(bits));
-            methods.put("w%dg128-awq".formatted(bits), Method.Awq.paper(bits));
-        }
-        for (int bits : new int[] {4, 8}) {
-            methods.put("w%1$da%1$dkv%1$d-quarot".formatted(bits), Method.QuaRot.paper(bits, 1));
-            methods.put("w%1$da%1$dkv%1$d-quarot-tp4".formatted(bits), Method.QuaRot.paper(bits, 4));
-            methods.put("w%1$da%1$dkv%1$d-flatquant".formatted(bits), Method.FlatQuant.paper(bits, 1));
-            methods.put("w%1$da%1$dkv%1$d-flatquant-tp4".formatted(bits), Method.FlatQuant.paper(bits, 4));
-        }
+        for (Method.Name name : Method.Name.values()) methods.putAll(RunSettings.DEFAULT.quantise().settings(name).presets());
         return Collections.unmodifiableSequencedMap(methods);
     }
 

@@ -7,6 +7,7 @@ import rqat.model.Linear;
 import rqat.quant.Method;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
+import rqat.quant.Quantisation;
 import rqat.quant.Quantiser;
 import rqat.run.Configuration;
 import rqat.run.Progress;
@@ -30,10 +31,9 @@ public final class Quantize {
             Configuration.require(calibration >= 1, "calibration", calibration, "1 or more");
         }
 
-        /// Round to nearest draws nothing.
         @Override
         public boolean drawsData() {
-            return !(method instanceof Method.RoundToNearest);
+            return method.readsText();
         }
     }
 
@@ -43,12 +43,9 @@ public final class Quantize {
     public static Path run(Session session, Settings settings, Path model, Path out) {
         var inputs = settings.drawsData() ? StageInputs.with(session, settings.data(), Session.inputs("model", model)) : Session.inputs("model", model);
         return session.produce("quantize", settings, inputs, out, work -> {
-            int[][] windows =
-                    switch (settings.method()) {
-                        case Method.RoundToNearest _, Method.Imported _ -> new int[0][];
-                        case Method.Gptq _, Method.Awq _, Method.QuaRot _, Method.FlatQuant _ -> StageInputs.texts(session, settings.data(), settings.tasks(), settings.texts(), model, inputs)
-                                .calibration(settings.calibration());
-                    };
+            int[][] windows = settings.drawsData()
+                    ? StageInputs.texts(session, settings.data(), settings.tasks(), settings.texts(), model, inputs).calibration(settings.calibration())
+                    : new int[0][];
             try (QuantisedModel source = ModelDirectory.load(model);
                     var progress = work.progress().start(work.name(), (long) source.config().layers() * Linear.values().length, "maps");
                     QuantisedModel quantised = Quantiser.quantise(
@@ -58,9 +55,9 @@ public final class Quantize {
         });
     }
 
-    private record Told(Progress.Task progress) implements Quantiser.Listener {
+    private record Told(Progress.Task progress) implements Quantisation.Listener {
         @Override
-        public void quantised(Quantiser.Step step) {
+        public void quantised(Quantisation.Step step) {
             progress.note(String.format(Locale.ROOT, "error %.4f", step.relativeError()));
             progress.advance(1);
         }

@@ -139,7 +139,7 @@ public final class Run {
     /// The width of the weights.
     static String bits(RecipeRow row, RunSettings settings) {
         if (row.steps().steps().isEmpty()) return "16";
-        return String.valueOf(settings.quantise().of(row.steps().steps().getFirst()).method().grid().bits());
+        return String.valueOf(((Quantize.Settings) settings.stage(row.steps().steps().getFirst())).method().grid().bits());
     }
 
     private static TaskResult pooled(List<List<TaskResult>> repetitions, int task) {

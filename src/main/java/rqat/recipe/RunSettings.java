@@ -5,11 +5,14 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.stream.Stream;
 import rqat.data.WordProblems;
-import rqat.format.ActivationSpec;
-import rqat.format.GridSpec;
 import rqat.format.ScaleType;
+import rqat.quant.Awq;
 import rqat.quant.ClipSearch;
+import rqat.quant.FlatQuant;
+import rqat.quant.Gptq;
 import rqat.quant.Method;
+import rqat.quant.QuaRot;
+import rqat.quant.RoundToNearest;
 import rqat.rl.Advantages;
 import rqat.rl.ColdStartGate;
 import rqat.rl.GrpoLoss;
@@ -72,10 +75,10 @@ public record RunSettings(
                     TASKS,
                     Texts.WORKED,
                     DataSettings.DEFAULT,
-                    new RtnSettings(true, ClipSearch.NONE),
-                    new GptqSettings(false, ClipSearch.MSE, true, 0.01),
-                    QuaRotSettings.DEFAULT,
-                    FlatQuantSettings.DEFAULT),
+                    new RoundToNearest.Settings(true, ClipSearch.NONE),
+                    new Gptq.Settings(false, ClipSearch.MSE, true, 0.01),
+                    QuaRot.Settings.DEFAULT,
+                    FlatQuant.Settings.DEFAULT),
             new FineTune.Settings(DataSettings.DEFAULT, TASKS, Texts.WORKED, 20_000, 32, Optimisation.of(150, 3e-4, 32)),
             new Distill.Settings(DataSettings.DEFAULT, TASKS, Texts.WORKED, 20_000, 32, Distill.Loss.FORWARD_KL, 1, Optimisation.of(150, 3e-4, 32)),
             new Reinforce.Settings(
@@ -117,23 +120,21 @@ public record RunSettings(
             List<String> tasks,
             Texts texts,
             DataSettings data,
-            RtnSettings rtn,
-            GptqSettings gptq,
-            QuaRotSettings quarot,
-            FlatQuantSettings flatquant) {
+            RoundToNearest.Settings rtn,
+            Gptq.Settings gptq,
+            QuaRot.Settings quarot,
+            FlatQuant.Settings flatquant) {
 
         /// Checks all methods, whichever the rows use.
         public QuantiseSettings {
             tasks = WordProblemTexts.checked(tasks);
             Configuration.require(calibration >= 1, "calibration", calibration, "1 or more");
-            for (Chain.Step step : Chain.Step.values()) {
-                if (step.quantises()) method(step, bits, groupSize, scaleType, rtn, gptq, quarot, flatquant);
-            }
+            for (Method.Name name : Method.Name.values()) settings(name, rtn, gptq, quarot, flatquant).of(bits, groupSize, scaleType);
         }
 
         /// The stage of this method.
-        public Quantize.Settings of(Chain.Step step) {
-            return of(method(step, bits, groupSize, scaleType, rtn, gptq, quarot, flatquant));
+        public Quantize.Settings of(Method.Name name) {
+            return of(settings(name).of(bits, groupSize, scaleType));
         }
 
         /// The stage of a method with options of its own, such as a [Presets#method].
@@ -141,106 +142,20 @@ public record RunSettings(
             return new Quantize.Settings(method, calibration, tasks, texts, data);
         }
 
-        private static Method method(
-                Chain.Step step,
-                int bits,
-                int groupSize,
-                ScaleType scaleType,
-                RtnSettings rtn,
-                GptqSettings gptq,
-                QuaRotSettings quarot,
-                FlatQuantSettings flatquant) {
-            return switch (step) {
-                case RTN -> new Method.RoundToNearest(new GridSpec(bits, groupSize, rtn.symmetric, scaleType), rtn.clipSearch);
-                case GPTQ -> new Method.Gptq(
-                        new GridSpec(bits, groupSize, gptq.symmetric, scaleType),
-                        gptq.clipSearch,
-                        gptq.activationOrder,
-                        gptq.activationOrder,
-                        gptq.damping);
-                case AWQ -> new Method.Awq(new GridSpec(bits, groupSize, false, scaleType));
-                case QUAROT -> quarot.method(scaleType);
-                case FLATQUANT -> flatquant.method(scaleType);
-                case SFT, KD, GRPO -> throw new IllegalArgumentException(step + " does not quantise");
+        /// What the recipe says of a method.
+        Method.Settings settings(Method.Name name) {
+            return settings(name, rtn, gptq, quarot, flatquant);
+        }
+
+        private static Method.Settings settings(
+                Method.Name name, RoundToNearest.Settings rtn, Gptq.Settings gptq, QuaRot.Settings quarot, FlatQuant.Settings flatquant) {
+            return switch (name) {
+                case RTN -> rtn;
+                case GPTQ -> gptq;
+                case AWQ -> new Awq.Settings();
+                case QUAROT -> quarot;
+                case FLATQUANT -> flatquant;
             };
-        }
-    }
-
-    /// @param symmetric  see [GridSpec]
-    /// @param clipSearch see [Method.RoundToNearest]
-    public record RtnSettings(boolean symmetric, ClipSearch clipSearch) {}
-
-    /// @param symmetric       see [GridSpec]
-    /// @param clipSearch      see [Method.Gptq]
-    /// @param activationOrder see [Method.Gptq]; with it, groups are static
-    /// @param damping         see [Method.Gptq]
-    public record GptqSettings(boolean symmetric, ClipSearch clipSearch, boolean activationOrder, double damping) {}
-
-    /// How the weights of a rotated model are quantised.
-    public enum Rounding {
-        RTN,
-        GPTQ
-    }
-
-    /// @param bits           of the weights, symmetric in whole rows
-    /// @param weights        how they are quantised
-    /// @param activationBits of the inputs of all maps
-    /// @param activationClip part of a token's range that is kept
-    /// @param cacheBits      of keys and values
-    /// @param cacheClip      part of their range that is kept
-    /// @param shards         see [Method.QuaRot]
-    public record QuaRotSettings(
-            int bits, Rounding weights, int activationBits, double activationClip, int cacheBits, double cacheClip, int shards) {
-        /// The paper's W4A4KV4.
-        public static final QuaRotSettings DEFAULT = new QuaRotSettings(4, Rounding.GPTQ, 4, 0.9, 4, 0.95, 1);
-
-        Method method(ScaleType scaleType) {
-            GridSpec grid = new GridSpec(bits, 0, true, scaleType);
-            return new Method.QuaRot(
-                    switch (weights) {
-                        case RTN -> new Method.RoundToNearest(grid, ClipSearch.MSE);
-                        case GPTQ -> new Method.Gptq(grid, ClipSearch.MSE, false, false, 0.01);
-                    },
-                    new ActivationSpec(activationBits, false, activationClip),
-                    new ActivationSpec(cacheBits, false, cacheClip),
-                    shards,
-                    0);
-        }
-    }
-
-    /// @param bits             of the weights, symmetric in whole rows
-    /// @param activationBits   of the inputs of all maps
-    /// @param cacheBits        of keys and values
-    /// @param shards           see [Method.FlatQuant]
-    /// @param epochs           passes over the calibration texts for each block
-    /// @param batch            texts per step
-    /// @param learningRate     peak, of transforms and channel scales
-    /// @param clipLearningRate peak, of clip logits
-    /// @param weightDecay      of all of them
-    public record FlatQuantSettings(
-            int bits,
-            int activationBits,
-            int cacheBits,
-            int shards,
-            int epochs,
-            int batch,
-            double learningRate,
-            double clipLearningRate,
-            double weightDecay) {
-        /// The paper's W4A4KV4.
-        public static final FlatQuantSettings DEFAULT = new FlatQuantSettings(4, 4, 4, 1, 15, 4, 5e-3, 5e-2, 0.01);
-
-        Method method(ScaleType scaleType) {
-            return new Method.FlatQuant(
-                    new GridSpec(bits, 0, true, scaleType),
-                    new ActivationSpec(activationBits, false, 1),
-                    new ActivationSpec(cacheBits, false, 1),
-                    shards,
-                    epochs,
-                    batch,
-                    learningRate,
-                    clipLearningRate,
-                    weightDecay);
         }
     }
 
@@ -284,10 +199,10 @@ public record RunSettings(
     /// The settings of a step of a chain.
     StageSettings stage(Chain.Step step) {
         return switch (step) {
-            case SFT -> sft;
-            case KD -> kd;
-            case GRPO -> grpo;
-            default -> quantise.of(step);
+            case Chain.Step.Quantisation(Method.Name method) -> quantise.of(method);
+            case Chain.Step.Training.SFT -> sft;
+            case Chain.Step.Training.KD -> kd;
+            case Chain.Step.Training.GRPO -> grpo;
         };
     }
 

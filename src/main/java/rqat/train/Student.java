@@ -22,7 +22,7 @@ import rqat.model.ModelConfig;
 import rqat.model.Sites;
 import rqat.model.Weights;
 import rqat.quant.ActivationSites;
-import rqat.quant.FlatQuant;
+import rqat.quant.FlatTransforms;
 import rqat.quant.Grid;
 import rqat.quant.LiveTransforms;
 import rqat.quant.QuantisedModel;
@@ -297,12 +297,12 @@ public final class Student implements AutoCloseable {
 
     /// The trained matrices and channel scales of learned transforms; none for other methods.
     public List<Parameter> transforms() {
-        return transforms.values().stream().filter(parameter -> !FlatQuant.isClip(parameter.name())).toList();
+        return transforms.values().stream().filter(parameter -> !FlatTransforms.isClip(parameter.name())).toList();
     }
 
     /// The trained clip logits of weights and activations; none for methods without.
     public List<Parameter> clips() {
-        return transforms.values().stream().filter(parameter -> FlatQuant.isClip(parameter.name())).toList();
+        return transforms.values().stream().filter(parameter -> FlatTransforms.isClip(parameter.name())).toList();
     }
 
     /// Everything that is trained: [#parameters], [#scales], [#transforms] and [#clips].

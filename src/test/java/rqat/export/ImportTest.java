@@ -26,7 +26,7 @@ import rqat.io.JsonFiles;
 import rqat.io.SafetensorsFile;
 import rqat.io.SafetensorsWriter;
 import rqat.io.TensorSource;
-import rqat.quant.Method;
+import rqat.quant.Imported;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.recipe.Score;
@@ -80,7 +80,7 @@ class ImportTest {
         }
         // What a stage writes is a model directory of ours, which checks itself when it is read.
         try (QuantisedModel read = ModelDirectory.load(again)) {
-            if (read.method() != null) assertThat(read.method()).isInstanceOf(Method.Imported.class);
+            if (read.method() != null) assertThat(read.method()).isInstanceOf(Imported.class);
         }
         assertThat(ForeignModel.method(again)).isEmpty();
         assertThat(scores(again).getFirst()).containsExactly(expected.getFirst(), org.assertj.core.data.Offset.offset(1e-6f));

@@ -14,10 +14,10 @@ import rqat.format.Provenance;
 import rqat.format.ScaleMode;
 import rqat.model.ModelConfig;
 import rqat.quant.ClipSearch;
-import rqat.quant.Method;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
+import rqat.quant.RoundToNearest;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
 import rqat.tensor.Place;
@@ -68,7 +68,7 @@ public final class RandomModels {
                 Files.write(source.resolve(name), Files.readAllBytes(Path.of("models/embedded", name)));
             }
             try (QuantisedModel full = fullPrecision(ModelConfig.load(source), seed, shift);
-                    QuantisedModel model = Quantiser.quantise(full, new Method.RoundToNearest(grid, ClipSearch.NONE), new int[0][], ScalarType.Float, _ -> {})) {
+                    QuantisedModel model = Quantiser.quantise(full, new RoundToNearest(grid, ClipSearch.NONE), new int[0][], ScalarType.Float, _ -> {})) {
                 ModelDirectory.save(model, directory, compute, source, Provenance.UNKNOWN);
             }
             return directory;

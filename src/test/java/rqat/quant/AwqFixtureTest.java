@@ -61,7 +61,7 @@ class AwqFixtureTest {
         Tensor ids = expected.get("input_ids");
         GridSpec spec = new GridSpec(bits, figures.get("group_size").asInt(), false, ScaleType.FLOAT32);
         try (QuantisedModel model = ModelDirectory.load(source);
-                QuantisedModel quantised = Quantiser.quantise(model, new Method.Awq(spec), windows(ids), _ -> {})) {
+                QuantisedModel quantised = Quantiser.quantise(model, new Awq(spec), windows(ids), _ -> {})) {
             var scaled = new LinkedHashMap<String, Tensor>();
             model.latents().forEach((name, latent) -> scaled.put(name, latent.clone()));
             Weights exact = new Weights(new LinkedHashMap<>(model.latents()));

@@ -80,8 +80,8 @@ class AwqSearchTest {
         try (QuantisedModel model = TinyModel.fullPrecision(TinyModel.source(directory), 1)) {
             // Some channels of the residual stream are loud, as in real models.
             Scope.run(() -> model.latents().get("model.embed_tokens.weight").narrow(1, 3, 2).mul_(Cpu.full(ScalarType.Float, 20, 1)));
-            Method awq = new Method.Awq(new GridSpec(3, 16, false, ScaleType.FLOAT32));
-            Method nearest = new Method.RoundToNearest(awq.grid(), ClipSearch.TIGHT);
+            Method awq = new Awq(new GridSpec(3, 16, false, ScaleType.FLOAT32));
+            Method nearest = new RoundToNearest(awq.grid(), ClipSearch.TIGHT);
             assertThat(error(model, awq)).isLessThan(0.7 * error(model, nearest));
         }
     }

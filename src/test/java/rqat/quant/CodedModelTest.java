@@ -55,10 +55,10 @@ class CodedModelTest {
             case "gptq" -> TinyModel.gptq(3);
             case "gptq in 8 bits" -> TinyModel.gptq(8);
             case "rtn" -> TinyModel.roundToNearest(2);
-            case "rows" -> new Method.RoundToNearest(new GridSpec(4, 0, true, ScaleType.FLOAT16), ClipSearch.MSE);
+            case "rows" -> new RoundToNearest(new GridSpec(4, 0, true, ScaleType.FLOAT16), ClipSearch.MSE);
             case "sharded" -> {
                 var activations = new ActivationSpec(4, false, 1);
-                yield new Method.QuaRot(new Method.RoundToNearest(new GridSpec(4, 0, true, ScaleType.FLOAT32), ClipSearch.NONE), activations, activations, 2, 3);
+                yield new QuaRot(new RoundToNearest(new GridSpec(4, 0, true, ScaleType.FLOAT32), ClipSearch.NONE), activations, activations, 2, 3);
             }
             default -> throw new AssertionError(name);
         };

@@ -48,7 +48,7 @@ class EquivalenceFixtureTest {
     Stream<DynamicTest> quarotRotations() throws IOException {
         return everyFamily(model -> {
             for (int shards : new int[] {1, 4}) {
-                QuaRot.Rotated rotated = QuaRot.rotate(model.config(), model.latents(), new ActivationFormat(Map.of(), shards), 11);
+                ModelRotation.Rotated rotated = ModelRotation.rotate(model.config(), model.latents(), new ActivationFormat(Map.of(), shards), 11);
                 Tensor embedding = rotated.latents().get(ModelConfig.EMBEDDING);
                 assertThat(QuantFixtures.relativeDifference(model.latents().get(ModelConfig.EMBEDDING), embedding)).isGreaterThan(0.1);
                 assertSameLogits(model, new Decoder(rotated.config(), new Weights(rotated.latents()), rotated.sites()));

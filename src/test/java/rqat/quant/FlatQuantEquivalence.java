@@ -26,14 +26,14 @@ final class FlatQuantEquivalence {
 
     static void check(QuantisedModel full, int shards) {
         ModelConfig config = full.config();
-        var flat = new FlatQuant(config, FlatQuantTest.method(shards, 1));
+        var flat = FlatTransformsTest.method(shards, 1).transforms(config);
         SequencedMap<String, Tensor> parameters = flat.initial(Place.cpu(ScalarType.Float));
         Grad.off(() -> Scope.run(() -> {
             long seed = 1;
             for (var parameter : parameters.entrySet()) {
                 Tensor value = parameter.getValue();
                 Tensor noise = QuantisedActivations.random(seed++, Tensors.shape(value));
-                if (FlatQuant.isClip(parameter.getKey())) value.add_(new Scalar(40.0)); // sigmoid is 1
+                if (FlatTransforms.isClip(parameter.getKey())) value.add_(new Scalar(40.0)); // sigmoid is 1
                 else if (parameter.getKey().endsWith(".scale")) value.copy_(noise.mul(new Scalar(0.5)).exp());
                 else value.add_(noise.mul(new Scalar(0.05))); // no longer orthogonal
             }
@@ -49,7 +49,7 @@ final class FlatQuantEquivalence {
                 served.putAll(flat.unrounded(layer, tensors));
                 siteTensors.putAll(flat.sites(layer, tensors));
             }
-            ActivationSites sites = new ActivationSites(config, flat.method().activations(), siteTensors).withoutQuantisers();
+            ActivationSites sites = new ActivationSites(config, flat.activations(), siteTensors).withoutQuantisers();
             assertThat(QuantFixtures.largestDifference(expected, logits(new Decoder(config, new Weights(served), sites), ids)))
                     .as("re-parameterised")
                     .isLessThan(1e-3);

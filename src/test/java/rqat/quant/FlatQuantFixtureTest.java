@@ -90,7 +90,7 @@ class FlatQuantFixtureTest {
     }
 
     private static FlatQuantCalibration block(QuantisedModel model, int shards) {
-        return new FlatQuantCalibration(new FlatQuant(model.config(), Method.FlatQuant.paper(4, shards)), model.latents());
+        return FlatQuant.paper(4, shards).calibration(FlatQuant.paper(4, shards).transforms(model.config()), model.latents());
     }
 
     /// Inputs `[B, T, hidden]` as calibration takes them.
@@ -146,18 +146,18 @@ class FlatQuantFixtureTest {
             Map<String, Tensor> latents,
             Map<String, Tensor> parameters,
             Tensor x) {
-        FlatQuant flat = block.flat();
+        FlatTransforms flat = block.flat();
         var tensors = new LinkedHashMap<>(latents);
         tensors.putAll(parameters);
         Map<String, Tensor> unrounded = flat.unrounded(0, tensors);
         var served = new LinkedHashMap<>(latents);
         served.putAll(unrounded);
-        var sites = new ActivationSites(flat.config(), flat.method().activations(), flat.sites(0, tensors));
+        var sites = new ActivationSites(flat.config(), flat.activations(), flat.sites(0, tensors));
         assertClose(fixture.get(name + ".out_clip_only"), run(flat.config(), served, sites.withoutQuantisers(), x), 1e-4, "clipping only");
 
         // As it is served: codes of the grid, so rounded by the same class that saves and exports.
         for (Linear linear : Linear.values()) {
-            GridSpec spec = flat.method().activations().grid(flat.method().grid(), flat.config(), linear);
+            GridSpec spec = flat.activations().grid(flat.grid(), flat.config(), linear);
             served.compute(linear.weight(0), (_, weight) -> Grid.fit(spec, weight, ClipSearch.NONE).fakeQuantise(weight));
         }
         assertClose(fixture.get(name + ".out_deployed"), run(flat.config(), served, sites, x), 1e-4, "deployed");
@@ -188,7 +188,7 @@ class FlatQuantFixtureTest {
         var learned = new LinkedHashMap<String, Tensor>();
         parameters.forEach((key, tensor) -> learned.put(key, tensor.detach().requires_grad_(true)));
         Tensor input = x.detach().requires_grad_(true);
-        Tensor out = Grad.on(() -> new FlatQuantCalibration(block.flat(), leaves).output(0, learned, batch(input)).view(Tensors.shape(x)));
+        Tensor out = Grad.on(() -> new FlatQuantCalibration(block.flat(), leaves, block.schedule()).output(0, learned, batch(input)).view(Tensors.shape(x)));
         out.backward(fixture.get(name + ".grad_out"), new BoolOptional(), false, new TensorArrayRefOptional());
 
         String prefix = name + ".grad.";
@@ -231,7 +231,7 @@ class FlatQuantFixtureTest {
                 Map<String, Tensor> parameters = initial(block);
                 Tensor ids = fixture.get("calib.input_ids");
                 List<PackedBatch> batches = new ArrayList<>();
-                int size = block.flat().method().batch();
+                int size = block.schedule().batch();
                 for (long from = 0; from < ids.size(0); from += size) {
                     int[][] windows = new int[size][];
                     for (int i = 0; i < size; i++) {
@@ -293,7 +293,7 @@ class FlatQuantFixtureTest {
     private static Map<String, Tensor> rounded(Map<String, Tensor> parameters, RandomStream random) {
         var changed = new LinkedHashMap<String, Tensor>();
         parameters.forEach((name, tensor) -> {
-            if (FlatQuant.isClip(name)) {
+            if (FlatTransforms.isClip(name)) {
                 changed.put(name, tensor);
                 return;
             }
@@ -354,7 +354,7 @@ class FlatQuantFixtureTest {
     private static Map<String, Tensor> initial(FlatQuantCalibration block) {
         Map<String, Tensor> parameters = ours(QuantFixtures.tensors(FILE), "calib.init.");
         block.flat().shapes().forEach((name, shape) -> {
-            if (FlatQuant.isClip(name)) parameters.put(name, Cpu.full(ScalarType.Float, 4, shape));
+            if (FlatTransforms.isClip(name)) parameters.put(name, Cpu.full(ScalarType.Float, 4, shape));
         });
         parameters.keySet().removeIf(name -> !name.startsWith("model.layers.0."));
         return parameters;
@@ -363,11 +363,11 @@ class FlatQuantFixtureTest {
     /// The third loss when the first update is made with the reference's gradients and the second with ours.
     private static double afterReferenceGradient(
             FlatQuantCalibration block, Map<String, Tensor> parameters, Map<String, Tensor> gradients, List<PackedBatch> batches, List<Tensor> outputs) {
-        Method.FlatQuant method = block.flat().method();
+        FlatQuantCalibration.Schedule method = block.schedule();
         var transforms = new LinkedHashMap<>(parameters);
-        transforms.keySet().removeIf(FlatQuant::isClip);
+        transforms.keySet().removeIf(FlatTransforms::isClip);
         var clips = new LinkedHashMap<>(parameters);
-        clips.keySet().removeIf(name -> !FlatQuant.isClip(name));
+        clips.keySet().removeIf(name -> !FlatTransforms.isClip(name));
         long steps = (long) method.epochs() * batches.size();
         try (var first = new FlatQuantCalibration.Learned(transforms, method.learningRate());
                 var second = new FlatQuantCalibration.Learned(clips, method.clipLearningRate())) {

@@ -45,15 +45,15 @@ class GptqFixtureTest {
         Tensor calibration = inputs.get(matrix + ".calib");
         GridSpec spec = new GridSpec(
                 run.get("bits").asInt(), Math.max(0, run.get("groupsize").asInt()), run.get("sym").asBoolean(), ScaleType.FLOAT32);
-        Method.Gptq options = new Method.Gptq(
+        Gptq options = new Gptq(
                 spec,
                 run.get("mse_search").asBoolean() ? ClipSearch.MSE : ClipSearch.NONE,
                 run.get("act_order").asBoolean(),
                 run.get("static_groups").asBoolean(),
                 run.get("percdamp").asDouble());
 
-        GptqSolver.Solution solution =
-                GptqSolver.solve(name, weight, hessian(calibration, run.get("sequences").asLong()), options);
+        Gptq.Solution solution =
+                options.solve(name, weight, hessian(calibration, run.get("sequences").asLong()));
 
         // The zero point of an all-zero group may differ by one; the weights there are 0 either way.
         Set<Integer> zeroGroups = allZeroGroups(weight, spec);

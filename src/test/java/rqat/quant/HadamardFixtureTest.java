@@ -57,7 +57,7 @@ class HadamardFixtureTest {
             Map<String, Tensor> tensors = QuantFixtures.tensors("hadamard.safetensors");
             Tensor signs = wide(tensors.get("R1.signs"));
             int width = (int) signs.numel();
-            Tensor rows = QuaRot.residual(torch.eye(width, Cpu.options(ScalarType.Double)), signs, Hadamard.transform(Place.cpu(ScalarType.Double), width));
+            Tensor rows = ModelRotation.residual(torch.eye(width, Cpu.options(ScalarType.Double)), signs, Hadamard.transform(Place.cpu(ScalarType.Double), width));
             assertClose(rows.narrow(0, 0, 8), tensors.get("R1.Q.rows0_7"));
         });
     }

@@ -103,7 +103,7 @@ class ModelDirectoryTest {
             case "gptq" -> TinyModel.gptq(3);
             case "gptq in 8 bits" -> TinyModel.gptq(8);
             case "rtn" -> TinyModel.roundToNearest(2);
-            case "rtn by row" -> new Method.RoundToNearest(new GridSpec(4, 0, false, ScaleType.FLOAT16), ClipSearch.MSE);
+            case "rtn by row" -> new RoundToNearest(new GridSpec(4, 0, false, ScaleType.FLOAT16), ClipSearch.MSE);
             default -> throw new AssertionError(name);
         };
     }

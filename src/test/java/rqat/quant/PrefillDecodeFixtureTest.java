@@ -38,11 +38,11 @@ class PrefillDecodeFixtureTest {
     private static final Map<String, UnaryOperator<QuantisedModel>> VARIANTS = Map.of(
             "random transforms, 1 shard", full -> QuantisedActivations.of(full, 1, 17),
             "random transforms, 2 shards", full -> QuantisedActivations.of(full, 2, 17),
-            "quarot", full -> quantised(full, Method.QuaRot.paper(4, 1)),
-            "flatquant", full -> quantised(full, flatQuant(Method.FlatQuant.paper(4, 1))));
+            "quarot", full -> quantised(full, QuaRot.paper(4, 1)),
+            "flatquant", full -> quantised(full, flatQuant(FlatQuant.paper(4, 1))));
 
-    private static Method flatQuant(Method.FlatQuant paper) {
-        return new Method.FlatQuant(
+    private static Method flatQuant(FlatQuant paper) {
+        return new FlatQuant(
                 paper.grid(), paper.inputs(), paper.cache(), paper.shards(), 1, 4, paper.learningRate(), paper.clipLearningRate(), paper.weightDecay());
     }
 

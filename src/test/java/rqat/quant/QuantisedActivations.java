@@ -34,7 +34,7 @@ final class QuantisedActivations {
     static QuantisedModel of(QuantisedModel full, int shards, long seed) {
         ModelConfig config = full.config();
         var format = ActivationFormat.of(new ActivationSpec(4, false, 1), new ActivationSpec(4, false, 0.95), shards);
-        var method = new Method.RoundToNearest(new GridSpec(4, 0, true, ScaleType.FLOAT32), ClipSearch.NONE);
+        var method = new RoundToNearest(new GridSpec(4, 0, true, ScaleType.FLOAT32), ClipSearch.NONE);
         var latents = new LinkedHashMap<String, Tensor>();
         full.latents().forEach((name, latent) -> latents.put(name, Scope.own(latent::clone)));
         var grids = new LinkedHashMap<String, Grid>();

@@ -33,7 +33,7 @@ class QuantisedModelFixtureTest {
     }
 
     private void check(Path source) {
-        Method gptq = new Method.Gptq(new GridSpec(3, 0, false, ScaleType.FLOAT16), ClipSearch.NONE, true, true, 0.01);
+        Method gptq = new Gptq(new GridSpec(3, 0, false, ScaleType.FLOAT16), ClipSearch.NONE, true, true, 0.01);
         try (QuantisedModel model = ModelDirectory.load(source)) {
             assertThat(model.grids()).isEmpty();
             try (QuantisedModel quantised = Quantiser.quantise(

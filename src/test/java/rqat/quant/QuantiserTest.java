@@ -81,7 +81,7 @@ class QuantiserTest {
     void gptqKeepsTheModelsOutputBetterThanRoundingToNearest() {
         try (QuantisedModel gptq = TinyModel.quantise(model, TinyModel.gptq(3));
                 QuantisedModel nearest = TinyModel.quantise(
-                        model, new Method.RoundToNearest(TinyModel.gptq(3).grid(), ClipSearch.MSE))) {
+                        model, new RoundToNearest(TinyModel.gptq(3).grid(), ClipSearch.MSE))) {
             assertThat(modelError(gptq, windows())).isLessThan(0.7 * modelError(nearest, windows()));
             int[][] heldOut = TinyModel.windows(model.config(), 12, 99);
             assertThat(modelError(gptq, heldOut)).isLessThan(modelError(nearest, heldOut));
@@ -93,8 +93,8 @@ class QuantiserTest {
         for (Method method : new Method[] {
             TinyModel.gptq(2),
             TinyModel.roundToNearest(3),
-            new Method.RoundToNearest(TinyModel.gptq(3).grid(), ClipSearch.MSE),
-            new Method.Gptq(new GridSpec(4, 0, true, ScaleType.FLOAT16), ClipSearch.NONE, false, false, 0.05)
+            new RoundToNearest(TinyModel.gptq(3).grid(), ClipSearch.MSE),
+            new Gptq(new GridSpec(4, 0, true, ScaleType.FLOAT16), ClipSearch.NONE, false, false, 0.05)
         }) {
             try (QuantisedModel quantised = TinyModel.quantise(model, method)) {
                 assertThat(quantised.grids()).hasSize(14);
@@ -196,14 +196,14 @@ class QuantiserTest {
 
     @Test
     void progressNamesEveryMapOnceWithItsError() {
-        List<Quantiser.Step> steps = new ArrayList<>();
+        List<Quantisation.Step> steps = new ArrayList<>();
         Quantiser.quantise(model, TinyModel.gptq(4), windows(), ScalarType.Float, steps::add).close();
-        assertThat(steps).extracting(Quantiser.Step::done).containsExactly(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
-        assertThat(steps).extracting(Quantiser.Step::total).containsOnly(14);
-        assertThat(steps).extracting(Quantiser.Step::tensor).doesNotHaveDuplicates().contains(Linear.DOWN.weight(1));
+        assertThat(steps).extracting(Quantisation.Step::done).containsExactly(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+        assertThat(steps).extracting(Quantisation.Step::total).containsOnly(14);
+        assertThat(steps).extracting(Quantisation.Step::tensor).doesNotHaveDuplicates().contains(Linear.DOWN.weight(1));
         assertThat(steps).allSatisfy(step -> assertThat(step.relativeError()).isBetween(1e-6, 0.05));
 
-        List<Quantiser.Step> nearest = new ArrayList<>();
+        List<Quantisation.Step> nearest = new ArrayList<>();
         try (QuantisedModel quantised = Quantiser.quantise(
                 model, TinyModel.roundToNearest(4), new int[0][], ScalarType.Float, nearest::add)) {
             String name = nearest.get(3).tensor();
@@ -241,8 +241,8 @@ class QuantiserTest {
 
     @Test
     void badInputIsAFailureBeforeAnyWork() {
-        List<Quantiser.Step> steps = new ArrayList<>();
-        Method wide = Method.Gptq.paper(3);
+        List<Quantisation.Step> steps = new ArrayList<>();
+        Method wide = Gptq.paper(3);
         assertThatThrownBy(() -> Quantiser.quantise(model, wide, windows(), ScalarType.Float, steps::add))
                 .isInstanceOf(Failure.class)
                 .hasMessageContainingAll("model.layers.0.self_attn.q_proj.weight", "32", "128");
@@ -271,7 +271,7 @@ class QuantiserTest {
 
     @Test
     void anInterruptionStopsTheCalibration() {
-        List<Quantiser.Step> steps = new ArrayList<>();
+        List<Quantisation.Step> steps = new ArrayList<>();
         Thread.currentThread().interrupt();
         assertThatThrownBy(() -> Quantiser.quantise(model, TinyModel.gptq(3), windows(), ScalarType.Float, steps::add))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.INTERRUPTED));

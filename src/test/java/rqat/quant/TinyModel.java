@@ -65,12 +65,12 @@ final class TinyModel {
         return windows;
     }
 
-    static Method.Gptq gptq(int bits) {
-        return new Method.Gptq(new GridSpec(bits, 16, false, ScaleType.FLOAT32), ClipSearch.MSE, true, true, 0.01);
+    static Gptq gptq(int bits) {
+        return new Gptq(new GridSpec(bits, 16, false, ScaleType.FLOAT32), ClipSearch.MSE, true, true, 0.01);
     }
 
-    static Method.RoundToNearest roundToNearest(int bits) {
-        return new Method.RoundToNearest(new GridSpec(bits, 16, true, ScaleType.BFLOAT16), ClipSearch.NONE);
+    static RoundToNearest roundToNearest(int bits) {
+        return new RoundToNearest(new GridSpec(bits, 16, true, ScaleType.BFLOAT16), ClipSearch.NONE);
     }
 
     static QuantisedModel quantise(QuantisedModel model, Method method) {

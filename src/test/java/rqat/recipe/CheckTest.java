@@ -13,6 +13,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import rqat.Failure;
+import rqat.quant.Method;
 import rqat.quant.ModelDirectory;
 import rqat.run.Progress;
 import rqat.tensor.Torch;
@@ -80,7 +81,7 @@ class CheckTest {
     void everyBitOfLatentsCountsWhenTheyAreLoaded() throws IOException {
         Path model = Quantize.run(
                 new Session(1, Torch.Compute.FLOAT32, 1, 1, Progress.silent()),
-                RunSettings.DEFAULT.quantise().of(Chain.Step.RTN),
+                RunSettings.DEFAULT.quantise().of(Method.Name.RTN),
                 EMBEDDED,
                 folder.resolve("latents"));
         Path latents = model.resolve("quantization/latents.safetensors");

@@ -19,6 +19,7 @@ import rqat.Failure;
 import rqat.format.ModelFiles;
 import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
+import rqat.quant.Method;
 import rqat.run.Configuration;
 import rqat.run.Metrics;
 import rqat.run.Progress;
@@ -53,7 +54,7 @@ class IdentityTest {
     }
 
     private Path rtn(Path model, Path out) {
-        return Quantize.run(SESSION, settings().quantise().of(Chain.Step.RTN), model, out);
+        return Quantize.run(SESSION, settings().quantise().of(Method.Name.RTN), model, out);
     }
 
     @Test

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import rqat.Failure;
+import rqat.quant.Method;
 import rqat.run.Metrics;
 import rqat.run.Progress;
 import rqat.tensor.Torch;
@@ -43,15 +44,15 @@ class ReinforceTest {
         return RunSettings.load(recipe, List.of(sets)).value();
     }
 
-    private Path quantised(Chain.Step method) throws IOException {
+    private Path quantised(Method.Name method) throws IOException {
         return Quantize.run(SESSION, settings().quantise().of(method), EMBEDDED, folder.resolve(method.toString()));
     }
 
     /// Weights alone, and activations, keys and values with transforms that are trained too.
     @ParameterizedTest
     @Tag("slow")
-    @EnumSource(value = Chain.Step.class, names = {"RTN", "FLATQUANT"})
-    void interruptedAndResumedEndsWithTheSameBytes(Chain.Step method) throws Exception {
+    @EnumSource(value = Method.Name.class, names = {"RTN", "FLATQUANT"})
+    void interruptedAndResumedEndsWithTheSameBytes(Method.Name method) throws Exception {
         Path model = quantised(method);
         Reinforce.Settings grpo = settings().grpo();
         Path whole = Reinforce.run(SESSION, grpo, model, EMBEDDED, false, folder.resolve("whole"));
@@ -84,7 +85,7 @@ class ReinforceTest {
 
     @Test
     void aStudentWithoutRewardsIsDistilledWhereReinforcementIsStopped() throws IOException {
-        Path model = quantised(Chain.Step.RTN);
+        Path model = quantised(Method.Name.RTN);
         Reinforce.Settings rewards = settings("grpo.objective=grpo").grpo();
         assertThatThrownBy(() -> Reinforce.run(SESSION, rewards, model, null, false, folder.resolve("grpo")))
                 .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.GATE))

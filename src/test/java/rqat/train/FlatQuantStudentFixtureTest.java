@@ -27,8 +27,9 @@ import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.quant.ActivationSites;
 import rqat.quant.FlatQuant;
+import rqat.quant.FlatQuant;
+import rqat.quant.FlatTransforms;
 import rqat.quant.LoadedModel;
-import rqat.quant.Method;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.quant.Quantiser;
@@ -44,9 +45,9 @@ class FlatQuantStudentFixtureTest {
     @TempDir
     Path directory;
 
-    private static Method.FlatQuant method() {
+    private static FlatQuant method() {
         var activations = new ActivationSpec(4, false, 1);
-        return new Method.FlatQuant(new GridSpec(4, 0, true, ScaleType.FLOAT32), activations, activations, 2, 1, 4, 5e-3, 5e-2, 0.01);
+        return new FlatQuant(new GridSpec(4, 0, true, ScaleType.FLOAT32), activations, activations, 2, 1, 4, 5e-3, 5e-2, 0.01);
     }
 
     private static QuantisedModel quantised(Path source) {
@@ -154,7 +155,7 @@ class FlatQuantStudentFixtureTest {
                 var leaves = new LinkedHashMap<String, Tensor>();
                 model.latents().forEach((name, tensor) -> leaves.put(name, tensor.detach().requires_grad_(true)));
                 model.transforms().parameters().forEach((name, tensor) -> leaves.put(name, tensor.detach().requires_grad_(true)));
-                var flat = new FlatQuant(config, method());
+                var flat = method().transforms(config);
                 Grad.on(() -> {
                     var weights = new LinkedHashMap<>(leaves);
                     var sites = new LinkedHashMap<String, Tensor>();

@@ -29,8 +29,8 @@ import rqat.model.ModelConfig;
 import rqat.model.Weights;
 import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
-import rqat.quant.Method;
 import rqat.quant.QuantisedModel;
+import rqat.quant.RoundToNearest;
 import rqat.tensor.Grad;
 import rqat.tensor.Place;
 import rqat.tensor.Scope;
@@ -232,7 +232,7 @@ class StudentTest {
     @CsvSource({"STATIC, Float", "STATIC, BFloat16", "DYNAMIC, BFloat16", "LEARNED, BFloat16"})
     void followsTheQuantisedModelBitForBit(ScaleMode mode, ScalarType compute) {
         var quantisation = quantisation(mode, MaskRule.HALF_STEP);
-        var model = new QuantisedModel(config, latents, grids, new Method.RoundToNearest(SPEC, ClipSearch.NONE), mode, MaskRule.HALF_STEP);
+        var model = new QuantisedModel(config, latents, grids, new RoundToNearest(SPEC, ClipSearch.NONE), mode, MaskRule.HALF_STEP);
         var sequences = Toy.sequences(5, config.vocabularySize(), 4);
         try (var student = new Student(config, model.latents(), quantisation, Toy.options(compute));
                 var adam = new Adam(

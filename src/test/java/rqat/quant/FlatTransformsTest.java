@@ -28,30 +28,30 @@ import rqat.tensor.Grad;
 import rqat.tensor.Place;
 import rqat.tensor.Scope;
 
-class FlatQuantTest {
+class FlatTransformsTest {
     @TempDir
     Path directory;
 
-    static Method.FlatQuant method(int shards, int epochs) {
+    static FlatQuant method(int shards, int epochs) {
         var activations = new ActivationSpec(4, false, 1);
-        return new Method.FlatQuant(
+        return new FlatQuant(
                 new GridSpec(4, 0, true, ScaleType.FLOAT32), activations, activations, shards, epochs, 4, 5e-3, 5e-2, 0.01);
     }
 
     @ParameterizedTest
     @CsvSource({"1536,32", "1024,32", "2560,40", "8960,80", "3072,48", "9728,76", "2240,40", "768,24", "2432,38", "128,8", "10,2", "7,1"})
     void factorsAreTheReferences(int width, int left) {
-        assertThat(FlatQuant.leftFactor(width)).isEqualTo(left);
+        assertThat(FlatTransforms.leftFactor(width)).isEqualTo(left);
     }
 
     @Test
     void initialMatricesAreOrthogonalAndRepeatable() {
         try (QuantisedModel full = TinyModel.fullPrecision(TinyModel.source(directory), 3)) {
-            var flat = new FlatQuant(full.config(), method(2, 1));
+            var flat = method(2, 1).transforms(full.config());
             Map<String, Tensor> parameters = flat.initial(Place.cpu(ScalarType.Float)), again = flat.initial(Place.cpu(ScalarType.Float));
             parameters.forEach((name, tensor) -> {
                 assertThat(tensor.equal(again.get(name))).isTrue();
-                if (FlatQuant.isClip(name) || name.endsWith(".scale")) return;
+                if (FlatTransforms.isClip(name) || name.endsWith(".scale")) return;
                 Scope.run(() -> {
                     Tensor product = tensor.transpose(-2, -1).matmul(tensor);
                     Tensor identity = org.bytedeco.pytorch.global.torch.eye(tensor.size(-1)).expand_as(product);
@@ -76,10 +76,10 @@ class FlatQuantTest {
     @Test
     void calibrationLowersTheErrorOfEveryBlock() {
         try (QuantisedModel full = TinyModel.fullPrecision(TinyModel.source(directory), 3)) {
-            var flat = new FlatQuant(full.config(), method(1, 12));
+            var flat = method(1, 12).transforms(full.config());
             Map<String, Tensor> parameters = flat.initial(Place.cpu(ScalarType.Float));
             int[][] windows = TinyModel.windows(full.config(), 12, 4);
-            var calibration = new FlatQuantCalibration(flat, full.latents());
+            var calibration = method(1, 12).calibration(flat, full.latents());
             var batches = IntStream.range(0, 3)
                     .mapToObj(i -> Grad.off(() -> calibration.batch(java.util.Arrays.copyOfRange(windows, 4 * i, 4 * i + 4))))
                     .toList();

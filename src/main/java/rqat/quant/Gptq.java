@@ -1,7 +1,9 @@
 package rqat.quant;
 
+import com.fasterxml.jackson.annotation.JsonTypeName;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.T_TensorTensor_T;
 import org.bytedeco.pytorch.Tensor;
@@ -10,6 +12,10 @@ import org.bytedeco.pytorch.global.torch;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import rqat.format.GridSpec;
+import rqat.format.ScaleMode;
+import rqat.format.ScaleType;
+import rqat.model.Linear;
+import rqat.model.ModelConfig;
 import rqat.tensor.Grad;
 import rqat.tensor.Place;
 import rqat.tensor.Scope;
@@ -29,11 +35,118 @@ import rqat.tensor.Tensors;
 /// static groups a group's range never sees stale columns (in the reference it does when blocks of 128 straddle groups).
 ///
 /// Shapes: R rows, C columns. Inside, matrices are transposed so that a column is contiguous.
-public final class GptqSolver {
+///
+/// @param activationOrder columns with the largest inputs first
+/// @param staticGroups    every group's range from the original weights; otherwise from the partly compensated ones when its turn comes
+/// @param damping         added to the Hessian's diagonal, as a fraction of its mean
+@JsonTypeName("gptq")
+public record Gptq(GridSpec grid, ClipSearch clipSearch, boolean activationOrder, boolean staticGroups, double damping) implements Method {
     private static final long BLOCK = 128;
     private static final double DAMPING_STEP = 0.0015;
+    private static final int DOUBLE = 8;
+    /// Measured: 80 candidates, about 50 for each.
+    private static final long SEARCH = 4000;
 
-    private GptqSolver() {}
+    /// Checks the ranges.
+    public Gptq {
+        if (!(damping >= 0 && damping < 1)) {
+            throw new IllegalArgumentException("damping is %s; expected at least 0 and below 1".formatted(damping));
+        }
+        if (activationOrder && !staticGroups && grid.groupSize() != 0) {
+            throw new IllegalArgumentException(
+                    "activationOrder needs staticGroups: it visits the columns of a group at different times. Set staticGroups, or turn activationOrder off.");
+        }
+    }
+
+    /// What a recipe says under `gptq`.
+    ///
+    /// @param symmetric       see [GridSpec]
+    /// @param activationOrder see [Gptq]; with it, groups are static
+    public record Settings(boolean symmetric, ClipSearch clipSearch, boolean activationOrder, double damping) implements Method.Settings {
+        @Override
+        public Method of(int bits, int groupSize, ScaleType scaleType) {
+            return new Gptq(new GridSpec(bits, groupSize, symmetric, scaleType), clipSearch, activationOrder, activationOrder, damping);
+        }
+
+        @Override
+        public Map<String, Method> presets() {
+            return Method.presets(List.of(2, 3, 4), "w%dg128-gptq", Gptq::paper);
+        }
+    }
+
+    /// The paper's: asymmetric, groups of 128, searched ranges, activation order with static groups, damping 0.01, float32 scales.
+    public static Gptq paper(int bits) {
+        return new Gptq(new GridSpec(bits, 128, false, ScaleType.FLOAT32), ClipSearch.MSE, true, true, 0.01);
+    }
+
+    /// These options for another format.
+    Gptq with(GridSpec other) {
+        return new Gptq(other, clipSearch, activationOrder, staticGroups, damping);
+    }
+
+    /// Rotations are at work, activations are not rounded.
+    @Override
+    public ScaleMode quantise(Quantisation work) {
+        work.withComputedWeights(weights -> Calibration.run(
+                work.config(), weights, work.sites().withoutQuantisers(), work.windows(), (layer, linear, hessian) -> {
+                    String name = linear.weight(layer);
+                    Tensor latent = work.latents().get(name);
+                    Solution solution = with(work.specs().get(name)).solve(name, latent, hessian);
+                    double error = outputError(latent, solution.quantised(), hessian);
+                    latent.copy_(solution.latent());
+                    work.done(name, solution.grid(), error);
+                    return solution.quantised();
+                }, work.listener()));
+        return ScaleMode.STATIC;
+    }
+
+    /// `tr(D H D^T) / tr(W H W^T)` for the error D of a weight W.
+    private static double outputError(Tensor weight, Tensor quantised, Tensor hessian) {
+        return Grad.off(() -> Scope.get(() -> {
+            Tensor exact = weight.to(ScalarType.Double);
+            Tensor error = exact.sub(quantised);
+            return Quantisation.ratio(error.matmul(hessian).mul_(error), exact.matmul(hessian).mul_(exact));
+        }));
+    }
+
+    @Override
+    public Cost cost(Sizes sizes, List<int[]> windows) {
+        return costOf(sizes, windows);
+    }
+
+    /// Of what observes the inputs of maps and solves for each, whatever rounds it.
+    static Cost costOf(Sizes sizes, List<int[]> windows) {
+        long calibrating = sizes.states(windows) + Math.max(sizes.observing(windows), solver(sizes.config()) + sizes.fitting());
+        return new Cost(calibrating, true, 5, solving(sizes.config(), Sizes.tokens(windows)));
+    }
+
+    /// What quantising one map holds: Hessian, its factor, and the map in float64.
+    private static long solver(ModelConfig config) {
+        long largest = 0;
+        for (Linear linear : Linear.values()) {
+            long columns = config.inputs(linear);
+            long square = DOUBLE * columns * columns;
+            long matrix = DOUBLE * columns * config.outputs(linear);
+            long factoring = 8 * square + matrix / 2;
+            long measuring = 2 * square + 4 * matrix + matrix;
+            largest = Math.max(largest, Math.max(factoring, measuring));
+        }
+        return largest;
+    }
+
+    /// Operations in float64 with calibration text of so many tokens: Hessians, their factors, compensation, errors, and the search for ranges,
+    /// whose passes over memory take as long as [#SEARCH] operations for each weight.
+    private static double solving(ModelConfig config, long tokens) {
+        double operations = 0;
+        for (Linear linear : Linear.values()) {
+            double columns = config.inputs(linear);
+            operations += columns * columns * (2.0 * tokens + 4.0 / 3 * columns + 6.0 * config.outputs(linear))
+                    + (double) SEARCH * config.outputs(linear) * config.inputs(linear);
+        }
+        return config.layers() * operations;
+    }
+
+    // ---- the solver
 
     /// The result; its tensors belong to the surrounding scope.
     ///
@@ -51,8 +164,8 @@ public final class GptqSolver {
     /// @param hessian `[C, C]`, float64, before damping; not changed
     /// @throws Failure of [Grid#check]; FAILED when the Hessian is not finite or cannot be factored whatever the damping;
     ///                 INTERRUPTED when the thread was interrupted
-    public static Solution solve(String tensor, Tensor weight, Tensor hessian, Method.Gptq options) {
-        Grid.check(options.grid(), tensor, weight);
+    public Solution solve(String tensor, Tensor weight, Tensor hessian) {
+        Grid.check(grid, tensor, weight);
         double[] loss = new double[1];
         List<Tensor> results = Grad.off(() -> Scope.keepAll(() -> {
             if (!hessian.isfinite().all().item_bool()) {
@@ -61,14 +174,13 @@ public final class GptqSolver {
                                 .formatted(tensor),
                         null);
             }
-            return new Problem(tensor, weight.detach().to(ScalarType.Float), hessian, options).solve(loss);
+            return new Problem(tensor, weight.detach().to(ScalarType.Float), hessian, this).solve(loss);
         }));
-        Grid grid = new Grid(options.grid(), results.get(0), results.get(1));
-        return new Solution(grid, results.get(2), results.get(3), results.get(4), loss[0]);
+        return new Solution(new Grid(grid, results.get(0), results.get(1)), results.get(2), results.get(3), results.get(4), loss[0]);
     }
 
     /// One call's inputs; lives inside one scope.
-    private record Problem(String tensor, Tensor weight, Tensor hessian, Method.Gptq options) {
+    private record Problem(String tensor, Tensor weight, Tensor hessian, Gptq options) {
 
         /// Scale, zero, codes, latent, quantised weight.
         List<Tensor> solve(double[] loss) {

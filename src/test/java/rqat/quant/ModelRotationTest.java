@@ -33,7 +33,7 @@ import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
 /// Rotated models of awkward shapes.
-class QuaRotTest {
+class ModelRotationTest {
     @TempDir
     Path directory;
 
@@ -53,7 +53,7 @@ class QuaRotTest {
             throws IOException {
         try (QuantisedModel model = TinyModel.fullPrecision(source(hidden, intermediate, heads, keyValueHeads, dimension, family, biases, tied), 3)) {
             var format = new ActivationFormat(Map.of(), shards);
-            QuaRot.Rotated rotated = QuaRot.rotate(model.config(), model.latents(), format, 7);
+            ModelRotation.Rotated rotated = ModelRotation.rotate(model.config(), model.latents(), format, 7);
             assertThat(rotated.config().tiedEmbeddings()).isFalse();
             assertThat(rotated.latents().keySet()).containsExactlyElementsOf(rotated.config().tensors().keySet());
             Grad.off(() -> Scope.run(() -> {
@@ -86,11 +86,11 @@ class QuaRotTest {
     @Test
     void widthsWithoutARotationAreNamed() throws IOException {
         try (QuantisedModel model = TinyModel.fullPrecision(source(24, 92, 4, 2, 12, "llama", false, true), 1)) {
-            assertThatThrownBy(() -> TinyModel.quantise(model, Method.QuaRot.paper(4, 1)))
+            assertThatThrownBy(() -> TinyModel.quantise(model, QuaRot.paper(4, 1)))
                     .isInstanceOf(Failure.class)
                     .hasMessageContaining("width of 92")
                     .hasMessageContaining("flatquant");
-            assertThatThrownBy(() -> TinyModel.quantise(model, Method.QuaRot.paper(4, 3)))
+            assertThatThrownBy(() -> TinyModel.quantise(model, QuaRot.paper(4, 3)))
                     .isInstanceOf(Failure.class)
                     .hasMessageContaining("3 shards do not divide");
         }
@@ -102,7 +102,7 @@ class QuaRotTest {
         for (int shards : new int[] {1, 4}) {
             Path saved = directory.resolve("saved-" + shards);
             try (QuantisedModel model = TinyModel.fullPrecision(source, 1);
-                    QuantisedModel quantised = TinyModel.quantise(model, Method.QuaRot.paper(4, shards))) {
+                    QuantisedModel quantised = TinyModel.quantise(model, QuaRot.paper(4, shards))) {
                 assertThat(quantised.grids().get(Linear.DOWN.weight(0)).scale().size(1)).isEqualTo(shards);
                 assertThat(quantised.grids().get(Linear.UP.weight(0)).scale().size(1)).isEqualTo(1);
                 ModelDirectory.save(quantised, saved, source, Provenance.UNKNOWN);
@@ -125,9 +125,9 @@ class QuaRotTest {
                 model.latents().get(ModelConfig.EMBEDDING).narrow(1, 3, 2).mul_(new Scalar(30.0));
                 for (int layer = 0; layer < 2; layer++) model.latents().get(Linear.UP.weight(layer)).narrow(0, 5, 1).mul_(new Scalar(30.0));
             });
-            var weights = new Method.RoundToNearest(new GridSpec(8, 0, true, ScaleType.FLOAT32), ClipSearch.NONE);
+            var weights = new RoundToNearest(new GridSpec(8, 0, true, ScaleType.FLOAT32), ClipSearch.NONE);
             var inputs = new ActivationSpec(4, false, 1);
-            try (QuantisedModel rotated = TinyModel.quantise(model, new Method.QuaRot(weights, inputs, inputs, 1, 0));
+            try (QuantisedModel rotated = TinyModel.quantise(model, new QuaRot(weights, inputs, inputs, 1, 0));
                     QuantisedModel plain = TinyModel.quantise(model, weights)) {
                 assertThat(rotated.scaleMode()).isEqualTo(ScaleMode.DYNAMIC);
                 double rotatedError = error(model, rotated, rotated.sites());

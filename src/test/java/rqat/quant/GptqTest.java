@@ -22,7 +22,7 @@ import rqat.tensor.Place;
 import rqat.tensor.Scope;
 import rqat.tensor.Tensors;
 
-class GptqSolverTest {
+class GptqTest {
 
     private static Tensor identity(long size) {
         return torch.eye(size, Cpu.options(ScalarType.Double));
@@ -43,8 +43,8 @@ class GptqSolverTest {
         }
     }
 
-    private static Method.Gptq options(GridSpec grid, ClipSearch search, boolean order, boolean fixed) {
-        return new Method.Gptq(grid, search, order, fixed, 0.01);
+    private static Gptq options(GridSpec grid, ClipSearch search, boolean order, boolean fixed) {
+        return new Gptq(grid, search, order, fixed, 0.01);
     }
 
     private static GridSpec spec(int bits, int group, boolean symmetric) {
@@ -62,7 +62,7 @@ class GptqSolverTest {
         final double[][] latent;
         final float[][] served;
 
-        BruteForce(double[][] weight, double[][] hessian, Method.Gptq options) {
+        BruteForce(double[][] weight, double[][] hessian, Gptq options) {
             int rows = weight.length, columns = weight[0].length;
             GridSpec spec = options.grid();
             int group = (int) spec.groupColumns(columns);
@@ -98,7 +98,7 @@ class GptqSolverTest {
             }
         }
 
-        private static Grid fit(double[][] w, int group, int size, Method.Gptq options) {
+        private static Grid fit(double[][] w, int group, int size, Gptq options) {
             float[] values = new float[w.length * size];
             for (int r = 0; r < w.length; r++) {
                 for (int i = 0; i < size; i++) values[r * size + i] = (float) w[r][group * size + i];
@@ -148,8 +148,8 @@ class GptqSolverTest {
         return rows;
     }
 
-    private static void compareWithBruteForce(Tensor weight, Tensor hessian, Method.Gptq options) {
-        var solution = GptqSolver.solve("w", weight, hessian, options);
+    private static void compareWithBruteForce(Tensor weight, Tensor hessian, Gptq options) {
+        var solution = options.solve("w", weight, hessian);
         var expected = new BruteForce(rows(weight), rows(hessian), options);
         double[][] latent = rows(solution.latent()), served = rows(solution.quantised());
         for (int r = 0; r < latent.length; r++) {
@@ -190,8 +190,7 @@ class GptqSolverTest {
             GridSpec spec = GridTest.anySpec(random);
             ClipSearch search = ClipSearch.values()[random.nextInt(2)];
             Tensor weight = GridTest.gaussian(random, 0.02, 4, 24);
-            var solution = GptqSolver.solve(
-                    "w", weight, identity(24).mul(new Scalar(3.7)), options(spec, search, random.nextBoolean(), true));
+            var solution = options(spec, search, random.nextBoolean(), true).solve("w", weight, identity(24).mul(new Scalar(3.7)));
             assertThat(solution.codes().equal(Grid.fit(spec, weight, search).codes(weight))).isTrue();
             assertThat(solution.latent().equal(weight)).isTrue();
         }));
@@ -202,8 +201,7 @@ class GptqSolverTest {
         Property.forAll(30, random -> Scope.run(() -> {
             GridSpec spec = GridTest.anySpec(random);
             Tensor weight = GridTest.gaussian(random, 0.02, 16, 24);
-            var solution = GptqSolver.solve(
-                    "w", weight, hessian(random, 24, 40), options(spec, ClipSearch.values()[random.nextInt(2)], random.nextBoolean(), true));
+            var solution = options(spec, ClipSearch.values()[random.nextInt(2)], random.nextBoolean(), true).solve("w", weight, hessian(random, 24, 40));
             assertThat(solution.grid().codes(solution.latent()).equal(solution.codes())).isTrue();
             assertThat(solution.grid().fakeQuantise(solution.latent()).equal(solution.quantised())).isTrue();
             assertThat(solution.grid().dequantise(solution.codes()).equal(solution.quantised())).isTrue();
@@ -216,7 +214,7 @@ class GptqSolverTest {
             RandomStream random = new RandomStream(3);
             Tensor weight = GridTest.gaussian(random, 0.02, 8, 256);
             Tensor hessian = hessian(random, 256, 300);
-            var solution = GptqSolver.solve("w", weight, hessian, options(spec(3, 128, false), ClipSearch.MSE, true, true));
+            var solution = options(spec(3, 128, false), ClipSearch.MSE, true, true).solve("w", weight, hessian);
             double mean = Tensors.item(hessian.diagonal().mean());
             Tensor damped = hessian.add(identity(256).mul(new Scalar(0.01 * mean)));
             double error = outputError(weight, solution.quantised(), damped);
@@ -231,7 +229,7 @@ class GptqSolverTest {
             Tensor weight = GridTest.gaussian(random, 0.02, 16, 256);
             Tensor hessian = hessian(random, 256, 400);
             boolean order = random.nextBoolean();
-            var solution = GptqSolver.solve("w", weight, hessian, options(spec, ClipSearch.MSE, order, true));
+            var solution = options(spec, ClipSearch.MSE, order, true).solve("w", weight, hessian);
             Tensor nearest = Grid.fit(spec, weight, ClipSearch.MSE).fakeQuantise(weight);
             assertThat(outputError(weight, solution.quantised(), hessian)).isLessThan(0.6 * outputError(weight, nearest, hessian));
         }));
@@ -243,9 +241,9 @@ class GptqSolverTest {
             RandomStream random = new RandomStream(11);
             Tensor weight = GridTest.gaussian(random, 0.02, 8, 128);
             Tensor hessian = hessian(random, 128, 200);
-            Method.Gptq options = options(spec(3, 32, false), ClipSearch.MSE, true, true);
-            var one = GptqSolver.solve("w", weight, hessian, options);
-            var other = GptqSolver.solve("w", weight, hessian.mul(new Scalar(1234.5)), options);
+            Gptq options = options(spec(3, 32, false), ClipSearch.MSE, true, true);
+            var one = options.solve("w", weight, hessian);
+            var other = options.solve("w", weight, hessian.mul(new Scalar(1234.5)));
             assertThat(other.codes().equal(one.codes())).isTrue();
         });
     }
@@ -259,7 +257,7 @@ class GptqSolverTest {
             hessian.select(0, dead).zero_();
             hessian.select(1, dead).zero_();
             boolean order = random.nextBoolean();
-            var solution = GptqSolver.solve("w", weight, hessian, options(spec(3, 8, random.nextBoolean()), ClipSearch.MSE, order, order));
+            var solution = options(spec(3, 8, random.nextBoolean()), ClipSearch.MSE, order, order).solve("w", weight, hessian);
             assertThat(Tensors.floats(solution.quantised().select(1, dead).abs())).containsOnly(0f);
             assertThat(Tensors.item(solution.quantised().abs().sum())).isPositive();
         }));
@@ -272,8 +270,8 @@ class GptqSolverTest {
             Tensor weight = GridTest.gaussian(random, 0.02, 4, 24);
             // All ones, so rank 1, minus a little: all other eigenvalues are negative.
             Tensor singular = torch.ones(new long[] {24, 24}, Cpu.options(ScalarType.Double)).sub(identity(24).mul(new Scalar(2e-3)));
-            Method.Gptq none = new Method.Gptq(spec(4, 0, true), ClipSearch.NONE, false, true, 0);
-            var solution = GptqSolver.solve("w", weight, singular, none);
+            Gptq none = new Gptq(spec(4, 0, true), ClipSearch.NONE, false, true, 0);
+            var solution = none.solve("w", weight, singular);
             // Two tries fail; the third starts again from the clean matrix.
             double damping = 2 * 0.0015 * Tensors.item(singular.diagonal().mean());
             Tensor damped = singular.add(identity(24).mul(new Scalar(damping)));
@@ -286,20 +284,20 @@ class GptqSolverTest {
     void badInputIsAFailure() {
         Scope.run(() -> {
             Tensor weight = GridTest.gaussian(new RandomStream(1), 0.02, 4, 24);
-            Method.Gptq options = options(spec(4, 0, true), ClipSearch.NONE, true, true);
-            assertThatThrownBy(() -> GptqSolver.solve("the.weight", weight, identity(24).neg(), options))
+            Gptq options = options(spec(4, 0, true), ClipSearch.NONE, true, true);
+            assertThatThrownBy(() -> options.solve("the.weight", weight, identity(24).neg()))
                     .isInstanceOf(Failure.class)
                     .hasMessageContainingAll("the.weight", "Cholesky", "calibrate");
             Tensor damaged = identity(24);
             damaged.narrow(0, 3, 1).narrow(1, 4, 1).fill_(new Scalar(Double.NaN));
-            assertThatThrownBy(() -> GptqSolver.solve("the.weight", weight, damaged, options))
+            assertThatThrownBy(() -> options.solve("the.weight", weight, damaged))
                     .isInstanceOf(Failure.class)
                     .hasMessageContainingAll("the.weight", "NaN");
-            assertThatThrownBy(() -> GptqSolver.solve("the.weight", weight, identity(24), options(spec(4, 7, true), ClipSearch.NONE, true, true)))
+            assertThatThrownBy(() -> options(spec(4, 7, true), ClipSearch.NONE, true, true).solve("the.weight", weight, identity(24)))
                     .isInstanceOf(Failure.class)
                     .hasMessageContainingAll("the.weight", "24", "7");
             assertThatThrownBy(() -> options(spec(4, 8, true), ClipSearch.NONE, true, false)).hasMessageContaining("staticGroups");
-            assertThatThrownBy(() -> new Method.Gptq(spec(4, 8, true), ClipSearch.NONE, true, true, Double.NaN)).hasMessageContaining("damping");
+            assertThatThrownBy(() -> new Gptq(spec(4, 8, true), ClipSearch.NONE, true, true, Double.NaN)).hasMessageContaining("damping");
         });
     }
 
@@ -310,13 +308,13 @@ class GptqSolverTest {
             Tensor weight = GridTest.gaussian(random, 0.02, 6, 160);
             Tensor hessian = hessian(random, 160, 200);
             Tensor weightBefore = weight.clone(), hessianBefore = hessian.clone();
-            Method.Gptq dynamic = options(spec(3, 32, false), ClipSearch.MSE, false, false);
-            Runnable once = () -> Scope.run(() -> GptqSolver.solve("w", weight, hessian, dynamic));
+            Gptq dynamic = options(spec(3, 32, false), ClipSearch.MSE, false, false);
+            Runnable once = () -> Scope.run(() -> dynamic.solve("w", weight, hessian));
             once.run();
             long before = Pointer.totalCount();
             for (int i = 0; i < 3; i++) once.run();
             assertThat(Pointer.totalCount()).isLessThanOrEqualTo(before);
-            GptqSolver.solve("w", weight, hessian, dynamic);
+            dynamic.solve("w", weight, hessian);
             assertThat(Pointer.totalCount()).isEqualTo(before + 5);
             assertThat(weight.equal(weightBefore)).isTrue();
             assertThat(hessian.equal(hessianBefore)).isTrue();
