@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import tools.jackson.databind.json.JsonMapper;
@@ -39,5 +40,12 @@ final class RecipeOptions {
 
     boolean json() {
         return json;
+    }
+
+    /// What the user typed, word by word.
+    static List<String> typed(CommandSpec spec) {
+        var words = new ArrayList<>(List.of("rqat"));
+        words.addAll(spec.root().commandLine().getParseResult().originalArgs());
+        return words;
     }
 }

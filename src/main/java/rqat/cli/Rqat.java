@@ -6,7 +6,6 @@ import java.io.FileOutputStream;
 import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.util.ArrayList;
-import java.util.List;
 import java.util.Optional;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -87,13 +86,6 @@ public final class Rqat implements Runnable {
         commandLine.setParameterExceptionHandler((exception, _) -> misused(exception));
         commandLine.setExecutionExceptionHandler((exception, failed, _) -> root.report(exception, failed.getErr()));
         return commandLine;
-    }
-
-    /// What the user typed, word by word.
-    static List<String> typed(CommandSpec spec) {
-        var words = new ArrayList<>(List.of("rqat"));
-        words.addAll(spec.root().commandLine().getParseResult().originalArgs());
-        return words;
     }
 
     /// One line instead of the whole usage text: that is what `--help` is for.

@@ -33,7 +33,7 @@ final class RunCommand implements Callable<Integer> {
         boolean finished = Run.isFinished(settings, output);
         var progress = Progress.Display.ofStandardError();
         Results results = Interruption.stopping(
-                () -> Run.run(Rqat.typed(spec), configuration, Models.directory(settings.model()), output, progress));
+                () -> Run.run(RecipeOptions.typed(spec), configuration, Models.directory(settings.model()), output, progress));
         if (finished) progress.print("rqat: %s is complete; nothing was left to do. Choose another --out to run again.".formatted(output));
         Output.print(spec, options.json() ? Score.readText(output.resolve("results.json")) : ResultsTable.of(results).text());
         progress.print("rqat: report in " + output.resolve("report.html"));

@@ -27,7 +27,7 @@ final class StudyCommand implements Callable<Integer> {
     public Integer call() {
         var progress = Progress.Display.ofStandardError();
         long start = System.nanoTime();
-        Study.Outcome outcome = Interruption.stopping(() -> Study.run(Rqat.typed(spec), options.recipe(), options.sets(), Models::directory, progress));
+        Study.Outcome outcome = Interruption.stopping(() -> Study.run(RecipeOptions.typed(spec), options.recipe(), options.sets(), Models::directory, progress));
         Output.print(spec, options.json() ? Score.readText(outcome.output().resolve("results.json")) : outcome.document().text());
         long seconds = Math.round((System.nanoTime() - start) * 1e-9);
         progress.print("rqat: this call took %d:%02d minutes; report in %s".formatted(seconds / 60, seconds % 60, outcome.output().resolve("report.html")));

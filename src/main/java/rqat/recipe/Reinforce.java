@@ -18,6 +18,7 @@ import rqat.rl.GrpoLoss;
 import rqat.rl.Mismatch;
 import rqat.rl.MismatchGate;
 import rqat.rl.OnPolicyObjective;
+import rqat.rl.OnPolicySettings;
 import rqat.rl.Rollout;
 import rqat.rl.Signal;
 import rqat.run.Adjustable;
@@ -77,11 +78,11 @@ public final class Reinforce {
             Distill.Loss divergence,
             Advantages.Scaling scaling,
             GrpoLoss loss,
-            OnPolicyObjective.Truncation truncation,
+            OnPolicySettings.Truncation truncation,
             ColdStartGate coldStart,
             int coldStartPrompts,
             Optimisation optimisation) implements StageSettings {
-        /// Checks the ranges that [OnPolicyObjective.Settings] does not.
+        /// Checks the ranges that [OnPolicySettings] does not.
         public Settings {
             tasks = WordProblemTexts.checked(tasks);
             Configuration.require(problems >= 1, "problems", problems, "1 or more");
@@ -167,7 +168,7 @@ public final class Reinforce {
 
         OnPolicyObjective objective(Student student, Signal signal) {
             return new OnPolicyObjective(
-                    new OnPolicyObjective.Settings(
+                    new OnPolicySettings(
                             session.seed(),
                             settings.prompts(),
                             settings.groupSize(),

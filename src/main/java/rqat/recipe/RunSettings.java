@@ -16,7 +16,7 @@ import rqat.quant.RoundToNearest;
 import rqat.rl.Advantages;
 import rqat.rl.ColdStartGate;
 import rqat.rl.GrpoLoss;
-import rqat.rl.OnPolicyObjective;
+import rqat.rl.OnPolicySettings;
 import rqat.run.Configuration;
 import rqat.tensor.Torch;
 import rqat.texts.DataSettings;
@@ -94,7 +94,7 @@ public record RunSettings(
                     Distill.Loss.REVERSE_KL,
                     Advantages.Scaling.GROUP_STD,
                     new GrpoLoss(GrpoLoss.Preset.DAPO, 0.2, 0.2, Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY, 0, GrpoLoss.KlGradient.CORRECTED, 112),
-                    OnPolicyObjective.Truncation.KEEP,
+                    OnPolicySettings.Truncation.KEEP,
                     ColdStartGate.DEFAULT,
                     32,
                     Optimisation.of(60, 1e-4, 32).weightsOnly()),

@@ -19,7 +19,6 @@ import rqat.model.Decoder;
 import rqat.run.RandomStream;
 import rqat.run.Seeds;
 import rqat.texts.Problem;
-import rqat.train.ChunkedHead;
 import rqat.train.Objective;
 import rqat.train.StepReport;
 import rqat.train.Student;
@@ -45,7 +44,7 @@ public final class OnPolicyObjective implements Objective {
     private static final int PREFLIGHT_PROMPTS = 8;
     private static final int PREFLIGHT_TOKENS = 256;
 
-    private final Settings settings;
+    private final OnPolicySettings settings;
     private final List<Problem> problems;
     private final Function<Decoder, Generator> generator;
     private final Function<int[], String> text;
@@ -54,52 +53,6 @@ public final class OnPolicyObjective implements Objective {
     private final RolloutPass pass;
     private final Watcher watcher;
     private @Nullable MismatchGate gate;
-
-    /// What becomes of completions that the length limit cut.
-    public enum Truncation {
-        /// They are trained on like others; unfinished, they are wrong, which is the only pressure towards brevity that a reward for
-        /// correctness has.
-        KEEP,
-        /// They take part in the group's mean and deviation but not in the loss.
-        MASK_LOSS
-    }
-
-    /// How to run a step.
-    ///
-    /// @param seed           of problem order and sampling
-    /// @param prompts        problems per step
-    /// @param groupSize      samples per problem; at least 2 for [Signal.Rewards]
-    /// @param sampling       its temperature must be above 0; top-p and top-k must be off, since a truncated distribution would bias
-    ///                       every ratio
-    /// @param truncation     see there
-    /// @param microBatch     completions that go through the model together
-    /// @param chunk          rows whose logits are held at a time ([ChunkedHead#chunkFor])
-    /// @param mismatchLimits when to stop
-    public record Settings(
-            long seed,
-            int prompts,
-            int groupSize,
-            Sampling sampling,
-            Truncation truncation,
-            int microBatch,
-            int chunk,
-            MismatchGate.Limits mismatchLimits) {
-        /// Checks the ranges.
-        ///
-        /// @throws Failure USAGE naming the first value out of range
-        public Settings {
-            require(prompts >= 1, "prompts per step", prompts, "1 or more");
-            require(groupSize >= 1, "group size", groupSize, "1 or more");
-            require(sampling.temperature() > 0, "temperature", sampling.temperature(), "more than 0: greedy samples are all alike");
-            require(sampling.topP() == 1, "top-p", sampling.topP(), "1: a truncated distribution biases every ratio");
-            require(sampling.topK() == 0, "top-k", sampling.topK(), "0 (off): a truncated distribution biases every ratio");
-            require(microBatch >= 1, "micro-batch", microBatch, "1 or more");
-        }
-
-        private static void require(boolean holds, String what, double found, String expected) {
-            if (!holds) throw Failure.usage("grpo: %s is %s; expected %s".formatted(what, found, expected));
-        }
-    }
 
     /// Hears of what a step does, on the training thread.
     public interface Watcher {
@@ -124,7 +77,7 @@ public final class OnPolicyObjective implements Objective {
     /// @param text      the text of completion tokens, for the verifier
     /// @param verifier  its score is the reward
     public OnPolicyObjective(
-            Settings settings,
+            OnPolicySettings settings,
             Signal signal,
             List<Problem> problems,
             Function<Decoder, Generator> generator,
@@ -132,8 +85,8 @@ public final class OnPolicyObjective implements Objective {
             Verifier verifier,
             Watcher watcher) {
         if (problems.isEmpty()) throw Failure.usage("grpo: there are no training problems");
-        Settings.require(
-                settings.groupSize >= 2 || signal instanceof Signal.Distillation, "group size", settings.groupSize, "2 or more: the baseline is the group");
+        OnPolicySettings.require(
+                settings.groupSize() >= 2 || signal instanceof Signal.Distillation, "group size", settings.groupSize(), "2 or more: the baseline is the group");
         this.settings = settings;
         this.signal = signal;
         this.problems = List.copyOf(problems);
@@ -149,13 +102,13 @@ public final class OnPolicyObjective implements Objective {
         if (gate == null) {
             Mismatch preflight = preflight(student);
             watcher.preflight(preflight);
-            gate = new MismatchGate(settings.mismatchLimits, preflight);
+            gate = new MismatchGate(settings.mismatchLimits(), preflight);
         }
         long start = System.nanoTime();
         List<Rollout> rollouts = rollouts(student, step);
         double rolloutSeconds = (System.nanoTime() - start) * 1e-9;
         double[] rewards = rollouts.stream().mapToDouble(Rollout::reward).toArray();
-        double[] advantages = signal instanceof Signal.Rewards given ? Advantages.of(rewards, settings.groupSize, given.scaling()) : null;
+        double[] advantages = signal instanceof Signal.Rewards given ? Advantages.of(rewards, settings.groupSize(), given.scaling()) : null;
         watcher.rollouts(step, rollouts, advantages);
 
         start = System.nanoTime();
@@ -181,20 +134,20 @@ public final class OnPolicyObjective implements Objective {
     public void restore(JsonNode state) {
         if (state.has("preflight")) {
             var remembered = new MismatchGate.State(state.path("preflight").asDouble(), state.path("bad_steps").asInt());
-            gate = new MismatchGate(settings.mismatchLimits, remembered);
+            gate = new MismatchGate(settings.mismatchLimits(), remembered);
         }
     }
 
     /// The problems of a step: a new random order every epoch, a pure function of seed and step.
     List<Problem> problems(long step) {
-        var result = new ArrayList<Problem>(settings.prompts);
-        long first = Math.multiplyExact(step, settings.prompts);
+        var result = new ArrayList<Problem>(settings.prompts());
+        long first = Math.multiplyExact(step, settings.prompts());
         long epoch = -1;
         int[] order = {};
-        for (long i = first; i < first + settings.prompts; i++) {
+        for (long i = first; i < first + settings.prompts(); i++) {
             if (epoch != i / problems.size()) {
                 epoch = i / problems.size();
-                order = new RandomStream(Seeds.mix(settings.seed, Seeds.ofString("epoch"), epoch)).permutation(problems.size());
+                order = new RandomStream(Seeds.mix(settings.seed(), Seeds.ofString("epoch"), epoch)).permutation(problems.size());
             }
             result.add(problems.get(order[(int) (i % problems.size())]));
         }
@@ -207,21 +160,21 @@ public final class OnPolicyObjective implements Objective {
         var listener = new Listener() {
             @Override
             public void completed(int request, Completion completion) {
-                watcher.sampled(step, ++finished[0], asked.size() * settings.groupSize);
+                watcher.sampled(step, ++finished[0], asked.size() * settings.groupSize());
             }
         };
         int[] occurrence = occurrences(asked);
         return Rollout.sample(
                 generator.apply(student.decoder()),
                 asked,
-                settings.groupSize,
-                settings.sampling,
+                settings.groupSize(),
+                settings.sampling(),
                 (group, i) -> Seeds.mix(
-                        settings.seed,
+                        settings.seed(),
                         Seeds.ofString("rollout"),
                         step,
                         Seeds.ofString(asked.get(group).id()),
-                        (long) occurrence[group] * settings.groupSize + i),
+                        (long) occurrence[group] * settings.groupSize() + i),
                 text,
                 verifier,
                 listener);
@@ -235,14 +188,14 @@ public final class OnPolicyObjective implements Objective {
 
     /// Compares a few completions as sampled with the training forward pass.
     Mismatch preflight(Student student) {
-        Sampling sampling = settings.sampling;
+        Sampling sampling = settings.sampling();
         List<Rollout> rollouts = Rollout.sample(
                 generator.apply(student.decoder()),
                 problems.subList(0, Math.min(PREFLIGHT_PROMPTS, problems.size())),
                 1,
                 new Sampling(
                         sampling.temperature(), 1, 0, Math.min(PREFLIGHT_TOKENS, sampling.maxNewTokens()), sampling.stopIds()),
-                (group, _) -> Seeds.mix(settings.seed, Seeds.ofString("preflight"), group),
+                (group, _) -> Seeds.mix(settings.seed(), Seeds.ofString("preflight"), group),
                 text,
                 verifier,
                 Listener.NONE);
@@ -253,10 +206,10 @@ public final class OnPolicyObjective implements Objective {
         var metrics = new LinkedHashMap<String, Double>();
         put(metrics, "reward/mean", Advantages.mean(rewards));
         metrics.put("reward/std", Advantages.deviation(rewards));
-        int groups = rollouts.size() / settings.groupSize;
+        int groups = rollouts.size() / settings.groupSize();
         int flat = 0, allRight = 0, allWrong = 0;
-        for (int start = 0; start < rewards.length; start += settings.groupSize) {
-            double[] group = Arrays.copyOfRange(rewards, start, start + settings.groupSize);
+        for (int start = 0; start < rewards.length; start += settings.groupSize()) {
+            double[] group = Arrays.copyOfRange(rewards, start, start + settings.groupSize());
             if (Advantages.isFlat(group)) flat++;
             if (Arrays.stream(group).allMatch(reward -> reward == 1)) allRight++;
             if (Arrays.stream(group).allMatch(reward -> reward == 0)) allWrong++;

@@ -14,8 +14,6 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 import rqat.data.TokenSequence;
 import rqat.model.Decoder;
-import rqat.rl.OnPolicyObjective.Settings;
-import rqat.rl.OnPolicyObjective.Truncation;
 import rqat.tensor.Grad;
 import rqat.tensor.Place;
 import rqat.tensor.Scope;
@@ -30,7 +28,7 @@ import rqat.train.Teacher;
 ///
 /// Per micro-batch one forward pass. With rewards its log-probabilities go to [GrpoLoss] on the host, which answers with one coefficient
 /// per token; a teacher reads the same tokens and answers with its whole distributions. Either goes back through the head and the blocks.
-record RolloutPass(Settings settings, Signal signal) {
+record RolloutPass(OnPolicySettings settings, Signal signal) {
 
     /// What one optimiser step found. Entropy and mismatch are over the completions that were run through the model.
     ///
@@ -170,7 +168,7 @@ record RolloutPass(Settings settings, Signal signal) {
     private boolean inLoss(Rollout rollout) {
         return rollout.length() > 0
                 && rollout.verdict() != null
-                && !(rollout.truncated() && settings.truncation() == Truncation.MASK_LOSS);
+                && !(rollout.truncated() && settings.truncation() == OnPolicySettings.Truncation.MASK_LOSS);
     }
 
     private boolean[] lossMask(Rollout rollout) {

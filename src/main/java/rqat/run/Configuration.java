@@ -47,7 +47,7 @@ import tools.jackson.databind.type.LogicalType;
 public final class Configuration {
 
     /// The key that says which variant of a sealed configuration a section is.
-    public static final String VARIANT = "method";
+    public static final String VARIANT = ConfigurationTree.VARIANT;
 
     static final String EXTENDS = "extends";
     static final int MAXIMUM_BYTES = 1 << 18;
@@ -188,7 +188,7 @@ public final class Configuration {
         try {
             return MAPPER.treeToValue(tree.toJson(), type);
         } catch (JacksonException e) {
-            throw new ConfigurationDiagnosis(tree, source, e, KEYS).failure();
+            throw new ConfigurationDiagnosis(tree, source, e, KEYS, Configuration::toTree).failure();
         }
     }
 

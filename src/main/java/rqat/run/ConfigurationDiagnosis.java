@@ -8,12 +8,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.exc.InputCoercionException;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.exc.InvalidTypeIdException;
 import tools.jackson.databind.exc.MismatchedInputException;
 import tools.jackson.databind.exc.UnrecognizedPropertyException;
@@ -28,11 +30,15 @@ final class ConfigurationDiagnosis {
     private final List<ConfigurationTree> nodes = new ArrayList<>();
     private final String source;
     private final Map<Class<?>, List<String>> knownKeys;
+    private final Function<Object, JsonNode> written;
 
-    ConfigurationDiagnosis(ConfigurationTree root, String source, JacksonException error, Map<Class<?>, List<String>> knownKeys) {
+    /// @param written how a value of a configuration is written
+    ConfigurationDiagnosis(
+            ConfigurationTree root, String source, JacksonException error, Map<Class<?>, List<String>> knownKeys, Function<Object, JsonNode> written) {
         this.error = error;
         this.source = source;
         this.knownKeys = knownKeys;
+        this.written = written;
         this.keys = error.getPath().stream()
                 .map(step -> step.getPropertyName() != null ? step.getPropertyName() : String.valueOf(step.getIndex())).toList();
         nodes.add(root);
@@ -74,7 +80,7 @@ final class ConfigurationDiagnosis {
         List<String> known = type instanceof Class<?> record ? knownKeys.getOrDefault(record, List.of()) : List.of();
         if (section instanceof ConfigurationTree.Mapping mapping) {
             for (String key : mapping.entries().keySet()) {
-                if (!known.isEmpty() && !known.contains(key) && !key.equals(Configuration.VARIANT)) {
+                if (!known.isEmpty() && !known.contains(key) && !key.equals(ConfigurationTree.VARIANT)) {
                     return unknownKey(key, known);
                 }
             }
@@ -89,15 +95,15 @@ final class ConfigurationDiagnosis {
         String accepted = known.isEmpty() ? "" : "; expected one of " + String.join(", ", known);
         if (!(section instanceof ConfigurationTree.Mapping mapping)) {
             return Failure.usage("%s: %s is %s; expected a section with the key `%s`"
-                    .formatted(place(section), path(), section.describe(), Configuration.VARIANT));
+                    .formatted(place(section), path(), section.describe(), ConfigurationTree.VARIANT));
         }
-        ConfigurationTree variant = mapping.entries().get(Configuration.VARIANT);
+        ConfigurationTree variant = mapping.entries().get(ConfigurationTree.VARIANT);
         if (variant == null) {
-            return Failure.usage("%s: missing key `%s` %s%s".formatted(place(section), Configuration.VARIANT, in(keys.size()), accepted));
+            return Failure.usage("%s: missing key `%s` %s%s".formatted(place(section), ConfigurationTree.VARIANT, in(keys.size()), accepted));
         }
         String nearest = mapping.variant() == null ? "" : didYouMean(mapping.variant(), known);
         return Failure.usage("%s: `%s` %s is %s%s%s"
-                .formatted(place(variant), Configuration.VARIANT, in(keys.size()), variant.describe(), nearest, accepted));
+                .formatted(place(variant), ConfigurationTree.VARIANT, in(keys.size()), variant.describe(), nearest, accepted));
     }
 
     /// Points at the first key that the constructor's message names, else at the section.
@@ -129,7 +135,7 @@ final class ConfigurationDiagnosis {
             return "another value: " + error.getOriginalMessage();
         }
         if (type.isEnum()) {
-            List<String> names = Arrays.stream(type.getEnumConstants()).map(name -> Configuration.toTree(name).stringValue()).toList();
+            List<String> names = Arrays.stream(type.getEnumConstants()).map(name -> written.apply(name).stringValue()).toList();
             String text = found.toJson().isString() ? found.toJson().stringValue().toLowerCase(Locale.ROOT) : "";
             return "one of " + String.join(", ", names) + didYouMean(text, names);
         }

@@ -33,12 +33,15 @@ sealed interface ConfigurationTree {
 
     String DEFAULT = "default";
 
+    /// See [Configuration].
+    String VARIANT = "method";
+
     String origin();
 
     record Mapping(SequencedMap<String, ConfigurationTree> entries, String origin) implements ConfigurationTree {
         /// Which variant of a sealed configuration this is, if it says so.
         @Nullable String variant() {
-            return entries.get(Configuration.VARIANT) instanceof Scalar(JsonNode value, _) && value.isString() ? value.stringValue() : null;
+            return entries.get(VARIANT) instanceof Scalar(JsonNode value, _) && value.isString() ? value.stringValue() : null;
         }
 
         private Mapping chooseDefaults(@Nullable ConfigurationTree defaults, List<ConfigurationTree> sections) {

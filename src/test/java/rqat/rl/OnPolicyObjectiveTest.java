@@ -53,8 +53,7 @@ import rqat.quant.ClipSearch;
 import rqat.quant.Grid;
 import rqat.rl.GrpoLoss.KlGradient;
 import rqat.rl.GrpoLoss.Preset;
-import rqat.rl.OnPolicyObjective.Settings;
-import rqat.rl.OnPolicyObjective.Truncation;
+import rqat.rl.OnPolicySettings.Truncation;
 import rqat.rl.OnPolicyObjective.Watcher;
 import rqat.run.Metrics;
 import rqat.run.Progress;
@@ -145,7 +144,7 @@ class OnPolicyObjectiveTest {
                 .toList();
         Verifier exact = gold -> attempt -> verdict(attempt.text().equals(gold));
         var sampling = new Sampling(1, 1, 0, 4, Set.of(STOP));
-        var settings = new Settings(3, 7, 16, sampling, Truncation.KEEP, 112, 512, MismatchGate.Limits.DEFAULT);
+        var settings = new OnPolicySettings(3, 7, 16, sampling, Truncation.KEEP, 112, 512, MismatchGate.Limits.DEFAULT);
         var rewarding = new Signal.Rewards(Advantages.Scaling.GROUP_STD, GrpoLoss.of(Preset.DAPO, 4), 2, null);
         var rewards = new ArrayList<Double>();
 
@@ -171,9 +170,9 @@ class OnPolicyObjectiveTest {
         return probabilities;
     }
 
-    private static Settings banditSettings() {
+    private static OnPolicySettings banditSettings() {
         var sampling = new Sampling(1, 1, 0, 1, Set.of());
-        return new Settings(5, 1, 8, sampling, Truncation.KEEP, 8, 64, MismatchGate.Limits.DEFAULT);
+        return new OnPolicySettings(5, 1, 8, sampling, Truncation.KEEP, 8, 64, MismatchGate.Limits.DEFAULT);
     }
 
     private static List<Problem> banditProblems() {
@@ -382,7 +381,7 @@ class OnPolicyObjectiveTest {
         ModelConfig config = config(12);
         SequencedMap<String, Tensor> latents = latents(config);
         Student student = quantised(config, latents);
-        Settings settings = settings(Truncation.KEEP, 4, 64);
+        OnPolicySettings settings = settings(Truncation.KEEP, 4, 64);
         List<Problem> problems = List.of(new Problem("a", new int[] {1, 2}, ""), new Problem("b", new int[] {3}, ""));
 
         Mismatch same = objective(settings, rewards(Preset.DAPO), problems, LOCAL, EVEN, Watcher.NONE).preflight(student);
@@ -444,13 +443,13 @@ class OnPolicyObjectiveTest {
 
     @Test
     void biasedSamplingIsRefused() {
-        Settings good = banditSettings();
+        OnPolicySettings good = banditSettings();
         for (Sampling bad : List.of(
                 new Sampling(0, 1, 0, 1, Set.of()), new Sampling(1, 0.95, 0, 1, Set.of()), new Sampling(1, 1, 20, 1, Set.of()))) {
-            assertThatThrownBy(() -> new Settings(1, 1, 8, bad, Truncation.KEEP, 8, 64, good.mismatchLimits()))
+            assertThatThrownBy(() -> new OnPolicySettings(1, 1, 8, bad, Truncation.KEEP, 8, 64, good.mismatchLimits()))
                     .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.exitCode()).isEqualTo(2));
         }
-        var single = new Settings(1, 1, 1, good.sampling(), Truncation.KEEP, 8, 64, good.mismatchLimits());
+        var single = new OnPolicySettings(1, 1, 1, good.sampling(), Truncation.KEEP, 8, 64, good.mismatchLimits());
         assertThatThrownBy(() -> objective(single, BANDIT, banditProblems(), LOCAL, EVEN, Watcher.NONE)).hasMessageContaining("group size is 1");
     }
 
@@ -500,7 +499,7 @@ class OnPolicyObjectiveTest {
         Signal signal = following(latents(config, 99), new Divergence.ReverseKl());
         List<Problem> problems = IntStream.range(2, 9).mapToObj(n -> new Problem("after " + n, new int[] {n}, "")).toList();
         Verifier never = verifier(_ -> false);
-        var settings = new Settings(3, 7, 4, new Sampling(1, 1, 0, 6, Set.of(STOP)), Truncation.KEEP, 28, 512, MismatchGate.Limits.DEFAULT);
+        var settings = new OnPolicySettings(3, 7, 4, new Sampling(1, 1, 0, 6, Set.of(STOP)), Truncation.KEEP, 28, 512, MismatchGate.Limits.DEFAULT);
         var lines = new ArrayList<SequencedMap<String, Number>>();
 
         new Trainer(student, objective(settings, signal, problems, LOCAL, never, Watcher.NONE), adam(student, 1e-2), new Schedule(5, 40, 1), 1)
@@ -545,7 +544,7 @@ class OnPolicyObjectiveTest {
 
     /// A student, a step's rollouts and their advantages.
     private final class Fixture {
-        final Settings settings;
+        final OnPolicySettings settings;
         final Signal.Rewards rewards;
         final Student student;
         final List<Problem> problems;
@@ -555,16 +554,16 @@ class OnPolicyObjectiveTest {
         double[] advantages = {};
         RolloutPass.@Nullable Result last;
 
-        Fixture(Settings settings, Signal.Rewards rewards) {
+        Fixture(OnPolicySettings settings, Signal.Rewards rewards) {
             this(settings, rewards, EVEN);
         }
 
-        Fixture(Settings settings, Signal.Rewards rewards, Verifier verifier) {
+        Fixture(OnPolicySettings settings, Signal.Rewards rewards, Verifier verifier) {
             this(settings, rewards, verifier, student(config(12), latents(config(12))));
             sampleWith(LOCAL, 0);
         }
 
-        private Fixture(Settings settings, Signal.Rewards rewards, Verifier verifier, Student student) {
+        private Fixture(OnPolicySettings settings, Signal.Rewards rewards, Verifier verifier, Student student) {
             this.settings = settings;
             this.rewards = rewards;
             this.verifier = verifier;
@@ -576,7 +575,7 @@ class OnPolicyObjectiveTest {
         }
 
         /// The same rollouts under other settings.
-        Fixture with(Settings other) {
+        Fixture with(OnPolicySettings other) {
             var result = new Fixture(other, rewards, verifier, student);
             result.rollouts = rollouts;
             result.advantages = advantages;
@@ -588,7 +587,7 @@ class OnPolicyObjectiveTest {
             int[] calls = {0};
             // the first call is the preflight
             Function<Decoder, Generator> second = decoder -> calls[0]++ == 0 ? LOCAL.apply(decoder) : generator.apply(decoder);
-            var relaxed = new Settings(
+            var relaxed = new OnPolicySettings(
                     settings.seed(), settings.prompts(), settings.groupSize(), settings.sampling(), settings.truncation(), settings.microBatch(), settings.chunk(),
                     new MismatchGate.Limits(1e9, 1e9, 1e9, 1e9, 9, 1e9));
             new OnPolicyObjective(relaxed, rewards, problems, second, TEXT, verifier, new Watcher() {
@@ -696,8 +695,8 @@ class OnPolicyObjectiveTest {
         return IntStream.concat(IntStream.of(rollout.problem().prompt()), IntStream.of(rollout.completion().tokens())).toArray();
     }
 
-    private static Settings settings(Truncation truncation, int microBatch, int chunk) {
-        return new Settings(11, 4, 6, new Sampling(0.8, 1, 0, 6, Set.of(STOP, 1)), truncation, microBatch, chunk, MismatchGate.Limits.DEFAULT);
+    private static OnPolicySettings settings(Truncation truncation, int microBatch, int chunk) {
+        return new OnPolicySettings(11, 4, 6, new Sampling(0.8, 1, 0, 6, Set.of(STOP, 1)), truncation, microBatch, chunk, MismatchGate.Limits.DEFAULT);
     }
 
     private static Signal.Rewards rewards(Preset preset) {
@@ -712,7 +711,7 @@ class OnPolicyObjectiveTest {
     }
 
     private static OnPolicyObjective objective(
-            Settings settings, Signal signal, List<Problem> problems, Function<Decoder, Generator> generator, Verifier verifier, Watcher watcher) {
+            OnPolicySettings settings, Signal signal, List<Problem> problems, Function<Decoder, Generator> generator, Verifier verifier, Watcher watcher) {
         return new OnPolicyObjective(settings, signal, problems, generator, TEXT, verifier, watcher);
     }
 
