@@ -9,6 +9,7 @@ import picocli.CommandLine.Spec;
 import rqat.recipe.Run;
 import rqat.recipe.RunSettings;
 import rqat.recipe.Score;
+import rqat.report.ExportsTable;
 import rqat.report.Results;
 import rqat.report.ResultsTable;
 import rqat.run.Progress;
@@ -35,8 +36,12 @@ final class RunCommand implements Callable<Integer> {
         Results results = Interruption.stopping(
                 () -> Run.run(RecipeOptions.typed(spec), configuration, Models.directory(settings.model()), output, progress));
         if (finished) progress.print("rqat: %s is complete; nothing was left to do. Choose another --out to run again.".formatted(output));
-        Output.print(spec, options.json() ? Score.readText(output.resolve("results.json")) : ResultsTable.of(results).text());
+        Output.print(spec, options.json() ? Score.readText(output.resolve("results.json")) : text(results));
         progress.print("rqat: report in " + output.resolve("report.html"));
         return 0;
+    }
+
+    private static String text(Results results) {
+        return ResultsTable.of(results).text() + ExportsTable.of(results).map(table -> "\n" + table.text()).orElse("");
     }
 }

@@ -16,6 +16,7 @@ import java.util.Map;
 /// @param change         the largest change of a value; [Change#NONE] unless it was allowed
 /// @param products       the largest change that an engine makes that computes weights in `float16` or `bfloat16`
 /// @param tensors        how many were read back and compared
+/// @param card           the model card, see [ModelCard]
 public record ExportResult(
         Path place,
         String format,
@@ -27,4 +28,10 @@ public record ExportResult(
         double ratio,
         Change change,
         Map<String, Change> products,
-        int tensors) {}
+        int tensors,
+        String card) {
+    /// The same with a card.
+    ExportResult with(String text) {
+        return new ExportResult(place, format, stored, dtype, bytes, quantisedBits, bits, ratio, change, products, tensors, text);
+    }
+}

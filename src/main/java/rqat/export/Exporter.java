@@ -33,12 +33,14 @@ public final class Exporter {
     private final Path source;
     private final Path out;
     private final ExportSettings settings;
+    private final ModelCard.Facts facts;
     private final Progress progress;
 
-    private Exporter(Path source, Path out, ExportSettings settings, Progress progress) {
+    private Exporter(Path source, Path out, ExportSettings settings, ModelCard.Facts facts, Progress progress) {
         this.source = source;
         this.out = out;
         this.settings = settings;
+        this.facts = facts;
         this.progress = progress;
     }
 
@@ -48,7 +50,12 @@ public final class Exporter {
     /// @throws Failure USAGE when `out` is there already or has the wrong form, or when the format cannot hold a tensor: the message names it and one that can; BAD_FILE when
     ///                 the model is damaged; INTERRUPTED when the thread was
     public static ExportResult run(Path source, Path out, ExportSettings settings, Progress progress) {
-        return new Exporter(source, out, settings, progress).run();
+        return run(source, out, settings, ModelCard.Facts.of(out, source), progress);
+    }
+
+    /// As [#run(Path, Path, ExportSettings, Progress)], with more for the model card: a directory's `README.md`; beside a GGUF file there is none, but the result has its text.
+    public static ExportResult run(Path source, Path out, ExportSettings settings, ModelCard.Facts facts, Progress progress) {
+        return new Exporter(source, out, settings, facts, progress).run();
     }
 
     private ExportResult run() {
@@ -100,6 +107,7 @@ public final class Exporter {
             }
             result[0] = result(model, made.pieces(), made.survey(), made.type(), made.change(), made.bytes());
             ExportManifest.write(directory.resolve("export-manifest.json"), source, result[0], made.pieces(), hashes);
+            AtomicFiles.write(directory.resolve("README.md"), result[0].card());
         });
         return result[0];
     }
@@ -177,9 +185,10 @@ public final class Exporter {
         if (!model.codedNames().isEmpty() && !stored.isEmpty()) {
             for (DataType each : List.of(DataType.F16, DataType.BF16)) products.put(SafetensorsPackage.name(each), survey.products(each));
         }
-        return new ExportResult(
+        var result = new ExportResult(
                 out, settings.format().label(), stored, SafetensorsPackage.name(type), bytes, quantisedBits, 8.0 * bytes / parameters, 2.0 * parameters / bytes,
-                change, products, pieces.size());
+                change, products, pieces.size(), "");
+        return result.with(ModelCard.text(result, model.description(), facts));
     }
 
     /// A model whose activations are quantised needs a reader that does so.

@@ -68,6 +68,13 @@ public final class Run {
             boolean changed = !JsonFiles.read(manifest).path("configuration").equals(JsonFiles.normalised(configuration.tree()));
             if (changed) write.run();
             results.write(output.resolve("results.json"));
+            if (!settings.export().isEmpty()) {
+                // What was measured is on disk before anything else can go wrong.
+                RunReport.write(output, output.resolve("report.html"));
+                Path last = pipeline.model(Model.of(model, settings.rows().getLast().steps(), settings, settings.seed())).join();
+                results = results.with("exports", Export.run(session, settings, results, last, model, output));
+                results.write(output.resolve("results.json"));
+            }
             RunReport.write(output, output.resolve("report.html"));
             if (!finished) Checksums.write(output, CHECKED);
             else CHECKED.stream().filter(name -> changed || !name.equals("manifest.json")).forEach(name -> Checksums.renew(output, name));
@@ -77,7 +84,8 @@ public final class Run {
 
     /// Whether every row of this run is there already.
     public static boolean isFinished(RunSettings settings, Path output) {
-        return settings.rows().stream().allMatch(row -> Files.exists(evaluation(output, row).resolve(StageDirectory.FINISHED)))
+        return Export.isFinished(settings, output)
+                && settings.rows().stream().allMatch(row -> Files.exists(evaluation(output, row).resolve(StageDirectory.FINISHED)))
                 && Files.exists(output.resolve("results.json"))
                 && Files.exists(output.resolve("report.html"));
     }

@@ -5,6 +5,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.stream.Stream;
 import rqat.data.WordProblems;
+import rqat.export.ExportFormat;
 import rqat.format.ScaleType;
 import rqat.quant.Awq;
 import rqat.quant.ClipSearch;
@@ -38,6 +39,7 @@ import rqat.texts.WordProblemTexts;
 /// @param kd       distillation
 /// @param grpo     training on sampled completions
 /// @param evaluate benchmarks
+/// @param export   formats that the last row is exported as at the end of a run, see [ExportFormat]
 /// @param study    what a study has besides
 public record RunSettings(
         String model,
@@ -53,6 +55,7 @@ public record RunSettings(
         Distill.Settings kd,
         Reinforce.Settings grpo,
         Evaluate.Settings evaluate,
+        List<String> export,
         StudySettings study) {
 
     private static final List<String> TASKS = WordProblems.TASKS;
@@ -99,6 +102,7 @@ public record RunSettings(
                     32,
                     Optimisation.of(60, 1e-4, 32).weightsOnly()),
             Evaluate.Settings.DEFAULT,
+            List.of(),
             StudySettings.DEFAULT);
 
     /// @param bits        of the weights, 2 to 8; quarot and flatquant have their own
@@ -167,6 +171,10 @@ public record RunSettings(
         Configuration.require(jobs >= 1, "jobs", jobs, "1 or more");
         Configuration.require(threads >= 1, "threads", threads, "1 or more");
         Configuration.require(kvCacheGib > 0, "kv_cache_gib", kvCacheGib, "more than 0");
+        export = List.copyOf(export);
+        for (String format : export) Configuration.require(ExportFormat.of(format).isPresent(), "export", format, "formats of " + ExportFormat.labels());
+        if (new HashSet<>(export).size() < export.size()) throw new IllegalArgumentException("export %s repeats a format".formatted(export));
+        requireExportable(rows, quantise, export);
         Stream.concat(
                         study.compare().stream().flatMap(one -> Stream.of(one.row(), one.over())),
                         study.charts().stream().flatMap(one -> one.rows().stream()))
@@ -181,6 +189,17 @@ public record RunSettings(
         if (!study.seeds().isEmpty() && evaluate.seeds().size() % study.seeds().size() != 0) {
             throw new IllegalArgumentException("evaluate has %d seeds to be dealt out to %d repetitions; expected a multiple"
                     .formatted(evaluate.seeds().size(), study.seeds().size()));
+        }
+    }
+
+    /// What no format but one has a word for is known before hours of work.
+    private static void requireExportable(List<RecipeRow> rows, QuantiseSettings quantise, List<String> export) {
+        if (export.isEmpty() || export.equals(List.of(ExportFormat.HF.label()))) return;
+        if (rows.isEmpty()) throw new IllegalArgumentException("export needs a row to export");
+        List<Chain.Step> steps = rows.getLast().steps().steps();
+        if (!steps.isEmpty() && steps.getFirst() instanceof Chain.Step.Quantisation(Method.Name method)
+                && !quantise.of(method).method().activations().quantisers().isEmpty()) {
+            throw new IllegalArgumentException("export %s of the last row `%s`: its activations are quantised too, which only `hf` can hold".formatted(export, rows.getLast().name()));
         }
     }
 

@@ -116,6 +116,9 @@ public final class Study {
             List<String> command, Path recipe, List<String> sets, Function<String, Path> directory, Progress progress) {
         Configuration.Resolved<RunSettings> configuration = RunSettings.load(recipe, sets);
         RunSettings settings = configuration.value();
+        if (!settings.export().isEmpty()) {
+            throw Failure.usage("%s: `export` is for `rqat run`, which has one last row; export a study's models with `rqat export`".formatted(recipe));
+        }
         List<RunSettings> variants = RunSettings.variants(recipe, sets);
         // Rows that are the defaults' are not in the file, and have nothing of their own.
         List<Variant> rows = IntStream.range(0, settings.rows().size())

@@ -46,6 +46,13 @@ public record Results(List<Row> rows, SequencedMap<String, JsonNode> extra) {
         this(rows, new LinkedHashMap<>());
     }
 
+    /// The same with one more field beside `rows`.
+    public Results with(String field, JsonNode value) {
+        var more = new LinkedHashMap<>(extra);
+        more.put(field, value);
+        return new Results(rows, more);
+    }
+
     /// One evaluated model.
     ///
     /// @param bits    width of the weights, as a number (`3`, `4.25`) or as words (`W4A4KV4`)

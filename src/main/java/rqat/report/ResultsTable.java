@@ -39,7 +39,7 @@ public final class ResultsTable {
     }
 
     /// What the columns mean, for the line below the table.
-    static String legend(Results results) {
+    public static String legend(Results results) {
         var tasks = new ArrayList<String>();
         for (String task : results.tasks()) {
             results.rows().stream().map(row -> row.scores().get(task)).filter(score -> score != null && score.problems() > 0).findFirst()

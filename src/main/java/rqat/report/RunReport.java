@@ -135,6 +135,7 @@ public final class RunReport {
                 List.of(new BarChart.Series("average", colours, averages, errors)), reference))));
         parts.add(ResultsTable.of(results));
         parts.add(new Words(ResultsTable.legend(results)));
+        ExportsTable.of(results).ifPresent(parts::add);
         List<String> tasks = List.copyOf(results.tasks());
         if (tasks.size() > 1 && tasks.size() <= 7) {
             var series = new ArrayList<BarChart.Series>();
