@@ -49,6 +49,6 @@ public final class Settings {
 
     Session session() {
         Torch.compute(values.compute());
-        return new Session(values.seed(), values.compute(), values.threads(), values.kvCacheGib(), progress);
+        return new Session(values.seed(), values.compute(), values.threads(), values.kvCacheGib(), progress).telling(values.log().server());
     }
 }

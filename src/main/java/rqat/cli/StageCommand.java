@@ -40,7 +40,8 @@ abstract sealed class StageCommand implements Callable<Integer>
                 : RunSettings.load(recipe, sets);
         RunSettings settings = configuration.value();
         Torch.compute(settings.compute());
-        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError());
+        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError())
+                .telling(settings.log().server());
         Interruption.stopping(() -> {
             run(session, settings, Models.directory(model), out);
             return null;

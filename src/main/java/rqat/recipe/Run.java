@@ -61,7 +61,7 @@ public final class Run {
         boolean finished = isFinished(settings, output) && Files.exists(output.resolve(Checksums.FILE));
         // What is about to change has no checksum.
         if (!finished) AtomicFiles.delete(output.resolve(Checksums.FILE));
-        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress);
+        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress).telling(settings.log().server());
         try (var pipeline = new Pipeline(session, settings.jobs(), output)) {
             Results results = rows(pipeline, settings, model);
             // Rows may have been added, or an unfinished run repeated with other settings.

@@ -1,9 +1,11 @@
 package rqat.recipe;
 
+import java.net.URI;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import rqat.data.WordProblems;
 import rqat.export.ExportFormat;
 import rqat.format.ScaleType;
@@ -40,6 +42,7 @@ import rqat.texts.WordProblemTexts;
 /// @param grpo     training on sampled completions
 /// @param evaluate benchmarks
 /// @param export   formats that the last row is exported as at the end of a run, see [ExportFormat]
+/// @param log      who is told of training besides the files
 /// @param study    what a study has besides
 public record RunSettings(
         String model,
@@ -56,6 +59,7 @@ public record RunSettings(
         Reinforce.Settings grpo,
         Evaluate.Settings evaluate,
         List<String> export,
+        LogSettings log,
         StudySettings study) {
 
     private static final List<String> TASKS = WordProblems.TASKS;
@@ -103,6 +107,7 @@ public record RunSettings(
                     Optimisation.of(60, 1e-4, 32).weightsOnly()),
             Evaluate.Settings.DEFAULT,
             List.of(),
+            new LogSettings(""),
             StudySettings.DEFAULT);
 
     /// @param bits        of the weights, 2 to 8; quarot and flatquant have their own
@@ -160,6 +165,19 @@ public record RunSettings(
                 case QUAROT -> quarot;
                 case FLATQUANT -> flatquant;
             };
+        }
+    }
+
+    /// @param mlflow address of an MLflow server; empty for none
+    public record LogSettings(String mlflow) {
+        /// Checks the address.
+        public LogSettings {
+            Configuration.require(mlflow.isEmpty() || mlflow.matches("https?://[^/\\s]+(/\\S*)?"), "mlflow", mlflow, "the http address of a server, such as http://127.0.0.1:5000");
+        }
+
+        /// The server, or null.
+        public @Nullable URI server() {
+            return mlflow.isEmpty() ? null : URI.create(mlflow);
         }
     }
 

@@ -1,6 +1,7 @@
 package rqat.recipe;
 
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -34,7 +35,9 @@ import rqat.train.ResumableRun;
 /// @param cacheGib GiB that the keys and values of sequences being sampled may take; sequences beyond wait for others to end
 /// @param progress where stages say how far they are
 /// @param places   where a stage that is asked to fill a directory really goes
-public record Session(long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress, Places places) {
+/// @param mlflow   server that gets the metrics of training stages too, or null
+public record Session(
+        long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress, Places places, @Nullable URI mlflow) {
 
     /// Where stages go.
     public enum Places {
@@ -56,12 +59,17 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
 
     /// Stages that go where they are told to.
     public Session(long seed, Torch.Compute compute, int threads, double cacheGib, Progress progress) {
-        this(seed, compute, threads, cacheGib, progress, Places.NAMED);
+        this(seed, compute, threads, cacheGib, progress, Places.NAMED, null);
+    }
+
+    /// The same that tells an MLflow server; null for none.
+    public Session telling(@Nullable URI server) {
+        return new Session(seed, compute, threads, cacheGib, progress, places, server);
     }
 
     /// The same with another seed.
     Session withSeed(long other) {
-        return new Session(other, compute, threads, cacheGib, progress, places);
+        return new Session(other, compute, threads, cacheGib, progress, places, mlflow);
     }
 
     private record Identity(long seed, Torch.Compute compute, Object settings) {}
@@ -105,7 +113,7 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
         try (directory) {
             var watch = Stopwatch.resume(directory.directory().resolve(TIME));
             try {
-                body.accept(new Work(directory, name, compute, progress, made));
+                body.accept(new Work(directory, name, compute, progress, mlflow, made));
             } catch (RuntimeException | Error failure) {
                 abandon(directory, watch, failure);
                 throw failure;
@@ -147,8 +155,9 @@ public record Session(long seed, Torch.Compute compute, int threads, double cach
     /// @param name     what progress and messages call it
     /// @param compute  dtype of forward and backward passes
     /// @param progress where it says how far it is
+    /// @param mlflow   server that gets the metrics of training, or null
     /// @param made     what its result says about it
-    record Work(StageDirectory.Work stage, String name, Torch.Compute compute, Progress progress, Provenance.Stage made) {
+    record Work(StageDirectory.Work stage, String name, Torch.Compute compute, Progress progress, @Nullable URI mlflow, Provenance.Stage made) {
         /// Where a model comes from that this stage makes of the full-precision model in `base`, an input called `model`.
         Provenance of(Path base) {
             String called = JsonFiles.read(base.resolve("config.json")).path("_name_or_path").asString("");

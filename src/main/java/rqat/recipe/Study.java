@@ -133,7 +133,7 @@ public final class Study {
         for (Variant row : rows) inputs.computeIfAbsent(row.settings().model(), _ -> ModelFiles.sha256(row.model()));
         AtomicFiles.delete(output.resolve(Checksums.FILE));
         Manifest.write(output.resolve("manifest.json"), command, configuration, inputs, Map.of("study", settings.seed()));
-        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress, Session.Places.ADDRESSED);
+        var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), progress, Session.Places.ADDRESSED, settings.log().server());
         try (var pipeline = new Pipeline(session, settings.jobs(), Path.of(settings.study().cache()))) {
             Outcome outcome = new Study(settings, rows, pipeline).run();
             outcome.results.write(output.resolve("results.json"));

@@ -2,13 +2,17 @@ package rqat.recipe;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 import rqat.format.Provenance;
 import rqat.format.ScaleMode;
 import rqat.io.AtomicFiles;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
 import rqat.run.Metrics;
+import rqat.run.MlflowRun;
 import rqat.run.TensorBoardWriter;
 import rqat.train.Objective;
 import rqat.train.ResumableRun;
@@ -34,6 +38,12 @@ final class TrainingRun {
         }
     }
 
+    private static @Nullable MlflowRun mlflow(Session.Work work) {
+        if (work.mlflow() == null) return null;
+        var tags = Map.of("rqat.stage", work.made().stage(), "rqat.seed", String.valueOf(work.made().seed()), "rqat.settings", work.made().settings().toString());
+        return MlflowRun.follow(work.mlflow(), work.name(), tags, work.directory(), Duration.ofSeconds(5), warning -> System.err.println("rqat: " + warning));
+    }
+
     /// Where a stage keeps the model that it had after `steps` steps.
     static Path snapshot(Path stage, int steps) {
         return stage.resolve("snapshots").resolve("step-%08d".formatted(steps));
@@ -43,9 +53,11 @@ final class TrainingRun {
     static void train(
             Session.Work work, Optimisation optimisation, QuantisedModel model, Function<Student, Objective> objective, Trainer.Listener listener) {
         try (var student = new Student(model, optimisation.student(work.compute(), model));
-                var adam = optimisation.adam(student)) {
+                var adam = optimisation.adam(student);
+                var mlflow = mlflow(work)) {
             new ResumableRun(work.directory(), work.stage().checkpoints(), optimisation.checkpointEvery(), work.name(), work.progress())
                     .run(new Trainer(student, objective.apply(student), adam, optimisation.schedule(), optimisation.clip()), listener);
+            if (mlflow != null) mlflow.finished();
         }
         TensorBoardWriter.write(work.directory(), Metrics.read(work.directory().resolve("metrics.jsonl")));
     }
