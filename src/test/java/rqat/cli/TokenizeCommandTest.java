@@ -34,13 +34,13 @@ class TokenizeCommandTest {
     void writeModel() throws IOException {
         file = directory.resolve("lines.jsonl");
         Files.writeString(directory.resolve("tokenizer.json"), """
-                {"added_tokens": [{"id": 9, "content": "<s>", "special": true, "normalized": false}],
+                {"added_tokens": [{"id": 6, "content": "<s>", "special": true, "normalized": false}],
                  "normalizer": null,
                  "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
                  "decoder": {"type": "ByteLevel"},
                  "post_processor": {"type": "TemplateProcessing",
                    "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
-                   "special_tokens": {"<s>": {"id": "<s>", "ids": [9]}}},
+                   "special_tokens": {"<s>": {"id": "<s>", "ids": [6]}}},
                  "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "?": 3, "Ã": 4, "©": 5}, "merges": ["a b"]}}""");
         Files.writeString(directory.resolve("tokenizer_config.json"), """
                 {"bos_token": "<s>", "chat_template":
@@ -74,7 +74,7 @@ class TokenizeCommandTest {
                 {"text": "<s>é"}
                 """);
         assertThat(results).extracting(JsonNode::toString)
-                .containsExactly("{\"ids\":[0,2]}", "{\"ids\":[9,1]}", "{\"ids\":[]}", "{\"ids\":[9,4,5]}");
+                .containsExactly("{\"ids\":[0,2]}", "{\"ids\":[6,1]}", "{\"ids\":[]}", "{\"ids\":[6,4,5]}");
     }
 
     @Test
@@ -84,14 +84,14 @@ class TokenizeCommandTest {
                 {"messages": [{"role": "user", "content": "{{b}}"}], "add_generation_prompt": true, "tools": [{}, {}], "extra": "é"}
                 """);
         assertThat(results.get(0).get("text").stringValue()).isEqualTo("<s>aba");
-        assertThat(results.get(0).get("ids").toString()).isEqualTo("[9,2,0]");
+        assertThat(results.get(0).get("ids").toString()).isEqualTo("[6,2,0]");
         assertThat(results.get(1).get("text").stringValue()).isEqualTo("<s>{{b}}?2é");
     }
 
     @Test
     void printsOnlyAsciiSoThatNoTerminalDamagesIt() throws IOException {
         assertThat(print("{\"messages\": [{\"content\": \"é😀\"}]}", "--json")).isEqualTo(
-                "{\"ids\":[9,4,5],\"text\":\"<s>\\u00E9\\uD83D\\uDE00\"}\n");
+                "{\"ids\":[6,4,5],\"text\":\"<s>\\u00E9\\uD83D\\uDE00\"}\n");
     }
 
     @Test

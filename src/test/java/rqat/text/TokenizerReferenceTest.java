@@ -1,6 +1,7 @@
 package rqat.text;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.djl.huggingface.tokenizers.jni.LibUtils;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
@@ -112,6 +113,26 @@ class TokenizerReferenceTest {
             }
             compare(json, texts);
         });
+    }
+
+    /// A declared id that leaves a gap is not the one that the library gives: it is refused, by that number, instead of shifting every prompt.
+    @Test
+    void theLibraryGivesIdsByItsOwnCount() {
+        ObjectNode json = TinyTokenizer.json();
+        ((ArrayNode) json.get("added_tokens")).addObject().put("id", TinyTokenizer.THINK + 5).put("content", "<gap>").put("special", false)
+                .put("normalized", false).put("single_word", false).put("lstrip", false).put("rstrip", false);
+        LibUtils.checkStatus();
+        long theirs = RUST.createTokenizerFromString(json.toString());
+        try {
+            long encoding = RUST.encode(theirs, "<gap>", false);
+            assertThat(RUST.getTokenIds(encoding)).containsExactly(TinyTokenizer.THINK + 1);
+            RUST.deleteEncoding(encoding);
+        } finally {
+            RUST.deleteTokenizer(theirs);
+        }
+        TinyTokenizer.write(directory, json);
+        assertThatThrownBy(() -> Tokenizer.load(directory)).isInstanceOf(rqat.Failure.class)
+                .hasMessageContaining("added_tokens[3].id is `%d`; expected %d, which the reference library gives this token".formatted(TinyTokenizer.THINK + 5, TinyTokenizer.THINK + 1));
     }
 
     private static void add(ArrayNode added, String content, boolean normalized, boolean singleWord, boolean leftStrip, boolean rightStrip) {
