@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -51,6 +52,9 @@ final class ChatCommand implements Callable<Integer> {
     @Parameters(paramLabel = "MODEL", description = "Model directory, or `embedded`.")
     private String model;
 
+    @Mixin
+    private EngineOptions engineOptions;
+
     @Option(names = "--system", paramLabel = "TEXT", description = "What the system says first.")
     private @Nullable String system;
 
@@ -70,11 +74,13 @@ final class ChatCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Engines.Settings settings = engineOptions.settings();
         var directory = Models.directory(model);
         Tokenizer tokenizer = Tokenizer.load(directory);
         ChatTemplate template = ChatTemplate.load(directory);
         var sampling = new Sampling(temperature, topP, 0, maxNewTokens, tokenizer.stopIds());
-        Torch.threads(Runtime.getRuntime().availableProcessors());
+        int threads = Runtime.getRuntime().availableProcessors();
+        Torch.threads(threads);
         boolean terminal = System.console() != null && System.console().isTerminal();
         PrintWriter err = spec.commandLine().getErr();
         Thread worker = Thread.currentThread();
@@ -82,7 +88,8 @@ final class ChatCommand implements Callable<Integer> {
             if (answering) worker.interrupt();
             else System.exit(0);
         });
-        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32)) {
+        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32, settings, threads)) {
+            engineOptions.tell(engine);
             Generator generator = engine.generator(1, CACHE_GIB);
             var conversation = new ArrayList<Message>();
             begin(conversation);

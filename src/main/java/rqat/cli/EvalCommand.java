@@ -11,6 +11,7 @@ import java.util.concurrent.Callable;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -19,6 +20,7 @@ import rqat.Failure;
 import rqat.eval.TaskResult;
 import rqat.generate.ServerGenerator;
 import rqat.io.Patience;
+import rqat.recipe.Engines;
 import rqat.recipe.Evaluate;
 import rqat.recipe.RunSettings;
 import rqat.recipe.Session;
@@ -42,6 +44,9 @@ final class EvalCommand implements Callable<Integer> {
 
     @Parameters(paramLabel = "MODEL", description = "Model directory, or `embedded`.")
     private String model;
+
+    @Mixin
+    private EngineOptions engineOptions;
 
     @Option(names = "--tasks", split = ",", paramLabel = "TASK", description = {
         "Embedded tasks: easy, medium, hard, choice.",
@@ -83,6 +88,7 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (backend != null && spec.commandLine().getParseResult().hasMatchedOption("--engine")) throw Failure.usage("--engine and --backend do not go together: the server chooses its engine");
         if (!tasks.isEmpty()) sets.add("evaluate.tasks=" + tasks);
         if (seeds != null) {
             if (seeds < 1 || seeds > MAX_SEEDS) throw Failure.usage("--seeds is %d; expected 1 to %,d".formatted(seeds, MAX_SEEDS));
@@ -91,6 +97,7 @@ final class EvalCommand implements Callable<Integer> {
         if (data != null) sets.add("evaluate.published.data=" + JsonMapper.shared().writeValueAsString(data));
         if (protocol != null) sets.add("evaluate.published.protocol=" + protocol);
         if (limit != null) sets.add("evaluate.published.limit=" + limit);
+        Engines.Settings engine = engineOptions.settings();
         RunSettings settings = Configuration.resolve(sets, RunSettings.DEFAULT, RunSettings.class).value();
         Torch.compute(settings.compute());
         Path directory = Models.directory(model);
@@ -98,7 +105,7 @@ final class EvalCommand implements Callable<Integer> {
         var session = new Session(settings.seed(), settings.compute(), settings.threads(), settings.kvCacheGib(), Progress.Display.ofStandardError());
         List<TaskResult> results =
                 Interruption.stopping(() -> backend == null
-                        ? Evaluate.run(session, settings.evaluate(), directory, samples)
+                        ? Evaluate.run(session, settings.evaluate(), engine, engineOptions::tell, directory, samples)
                         : Evaluate.run(session, settings.evaluate(), server(backend), directory, samples));
         Output.print(spec, json ? json(results) : table(results));
         return 0;

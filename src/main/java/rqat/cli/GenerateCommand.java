@@ -7,6 +7,7 @@ import java.util.concurrent.Callable;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -16,6 +17,7 @@ import rqat.generate.Completion;
 import rqat.generate.Listener;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
+import rqat.recipe.Engines;
 import rqat.recipe.Generate;
 import rqat.run.Seeds;
 import rqat.text.ChatTemplate;
@@ -32,6 +34,9 @@ final class GenerateCommand implements Callable<Integer> {
 
     @Parameters(paramLabel = "MODEL", description = "Model directory, or `embedded`.")
     private String model;
+
+    @Mixin
+    private EngineOptions engineOptions;
 
     @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "What the user says.")
     private String prompt;
@@ -65,6 +70,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (samples < 1 || samples > MAX_SAMPLES) {
             throw Failure.usage("--samples is %d; expected 1 to %,d".formatted(samples, MAX_SAMPLES));
         }
+        Engines.Settings engine = engineOptions.settings();
         var directory = Models.directory(model);
         Tokenizer tokenizer = Tokenizer.load(directory);
         String text = raw
@@ -77,7 +83,7 @@ final class GenerateCommand implements Callable<Integer> {
                 .toList();
         boolean stream = samples == 1 && !json;
         List<Completion> completions = Interruption.stopping(
-                () -> Generate.run(directory, requests, stream ? streaming(tokenizer) : Listener.NONE));
+                () -> Generate.run(directory, engine, engineOptions::tell, requests, stream ? streaming(tokenizer) : Listener.NONE));
         if (stream) {
             Output.print(spec, "\n");
         } else {

@@ -6,12 +6,14 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
 import rqat.io.JsonFiles;
+import rqat.recipe.Engines;
 import rqat.recipe.Score;
 import rqat.text.Tokenizer;
 import tools.jackson.databind.JsonNode;
@@ -32,6 +34,9 @@ final class ScoreCommand implements Callable<Integer> {
     @Parameters(index = "1", arity = "0..1", paramLabel = "FILE", description = "A text file to score as one sequence.")
     private @Nullable Path text;
 
+    @Mixin
+    private EngineOptions engineOptions;
+
     @Option(names = "--ids", paramLabel = "FILE.json", description = "Token ids instead: a JSON list of lists of ids.")
     private @Nullable Path ids;
 
@@ -40,13 +45,14 @@ final class ScoreCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Engines.Settings engine = engineOptions.settings();
         Path directory = Models.directory(model);
         Path source = ids == null ? text : ids;
         if (source == null || ids != null && text != null) throw Failure.usage("score: give either a text FILE or --ids FILE.json");
         List<int[]> sequences = source == ids
                 ? readIds(source)
                 : List.of(Tokenizer.load(directory).encodeWithSpecial(Score.readText(source)));
-        for (Score.Result result : Interruption.stopping(() -> Score.run(directory, source, sequences))) Output.print(spec, json ? json(result) : line(result));
+        for (Score.Result result : Interruption.stopping(() -> Score.run(directory, engine, engineOptions::tell, source, sequences))) Output.print(spec, json ? json(result) : line(result));
         return 0;
     }
 

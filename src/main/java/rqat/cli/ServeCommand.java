@@ -9,6 +9,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -46,6 +47,9 @@ final class ServeCommand implements Callable<Integer> {
     @Parameters(paramLabel = "MODEL", description = "Model directory, or `embedded`.")
     private String model;
 
+    @Mixin
+    private EngineOptions engineOptions;
+
     @Option(names = "--host", paramLabel = "ADDRESS", defaultValue = "127.0.0.1", description = "Address to listen at; 0.0.0.0 for all of this machine (default: ${DEFAULT-VALUE}).")
     private String host;
 
@@ -81,15 +85,18 @@ final class ServeCommand implements Callable<Integer> {
         if (grace < 0) throw Failure.usage("--grace is %d; expected seconds, 0 or more".formatted(grace));
         if (!(cacheGib > 0)) throw Failure.usage("--kv-cache-gib is %s; expected more than 0".formatted(cacheGib));
         if (threads != null && threads < 1) throw Failure.usage("--threads is %d; expected 1 or more".formatted(threads));
+        Engines.Settings engineSettings = engineOptions.settings();
         var settings = new Server.Settings(host, port, key(), maxWaiting, Duration.ofSeconds(grace));
         Path directory = Models.directory(model);
         Tokenizer tokenizer = Tokenizer.load(directory);
         ChatTemplate template = ChatTemplate.find(directory).orElse(null);
         if (template == null) spec.commandLine().getErr().println("rqat: the model has no chat template; /v1/completions only");
-        Torch.threads(threads == null ? Runtime.getRuntime().availableProcessors() : threads);
+        int together = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
+        Torch.threads(together);
         String called = name != null ? name : directory.toAbsolutePath().normalize().getFileName().toString();
         var end = new CountDownLatch(1);
-        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32)) {
+        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32, engineSettings, together)) {
+            engineOptions.tell(engine);
             var served = new ServedModel(called, tokenizer, template, engine.config().maxPositions(), reasoning == Reasoning.apart);
             try (var server = new Server(settings, served, new Scheduler(engine.steps(cacheGib), maxBatch))) {
                 for (String signal : List.of("INT", "TERM")) Signal.handle(new Signal(signal), caught -> ending(caught, end));

@@ -73,25 +73,31 @@ public final class PackedModel implements AutoCloseable {
     /// @throws Failure USAGE when its activations are quantised or transformed, which this engine does not compute; BAD_FILE as [ForeignModel#open], or when codes are not on their grids;
     ///                 FAILED when the virtual machine lacks the Vector API
     public static PackedModel open(Path directory, Settings settings) {
-        if (!isAvailable()) throw Failure.failed("the packed engine needs the Vector API; start Java with --add-modules jdk.incubator.vector, as ./rqat does");
-        CodedModel files = ForeignModel.open(directory);
+        return of(ForeignModel.open(directory), directory, settings);
+    }
+
+    /// As [#open] of a model that is open; takes it over, and closes it when this fails.
+    ///
+    /// @param source where it comes from, for messages
+    public static PackedModel of(CodedModel files, Object source, Settings settings) {
         try {
+            if (!isAvailable()) throw Failure.failed("the packed engine needs the Vector API; start Java with --add-modules jdk.incubator.vector, as ./rqat does");
             if (!files.activations().equals(ActivationFormat.NONE) || !files.sites().isEmpty()) {
-                throw Failure.usage("%s: its activations are quantised or transformed; the packed engine runs weight-only models. Use the torch engine".formatted(directory));
+                throw Failure.usage("%s: its activations are quantised or transformed; the packed engine runs weight-only models. Use the torch engine".formatted(source));
             }
-            return new PackedModel(files, directory, settings);
+            return new PackedModel(files, source, settings);
         } catch (RuntimeException | Error e) {
             files.close();
             throw e;
         }
     }
 
-    private PackedModel(CodedModel files, Path directory, Settings settings) {
+    private PackedModel(CodedModel files, Object source, Settings settings) {
         this.files = files;
         this.config = files.config();
         this.workers = new Workers(settings.threads());
         try {
-            for (int layer = 0; layer < config.layers(); layer++) blocks.add(block(directory, layer));
+            for (int layer = 0; layer < config.layers(); layer++) blocks.add(block(source, layer));
             embedding = kept(files.value(ModelConfig.EMBEDDING));
             finalNorm = vector(ModelConfig.FINAL_NORM);
             head = head(settings.head());
@@ -102,29 +108,29 @@ public final class PackedModel implements AutoCloseable {
         }
     }
 
-    private Block block(Path directory, int layer) {
+    private Block block(Object source, int layer) {
         return new Block(
                 vector(ModelConfig.attentionNorm(layer)),
-                new Readers(map(directory, Linear.QUERY, layer), map(directory, Linear.KEY, layer), map(directory, Linear.VALUE, layer)),
+                new Readers(map(source, Linear.QUERY, layer), map(source, Linear.KEY, layer), map(source, Linear.VALUE, layer)),
                 bias(Linear.QUERY, layer),
                 bias(Linear.KEY, layer),
                 bias(Linear.VALUE, layer),
                 config.queryKeyNorm() ? vector(ModelConfig.queryNorm(layer)) : null,
                 config.queryKeyNorm() ? vector(ModelConfig.keyNorm(layer)) : null,
-                new Readers(map(directory, Linear.OUTPUT, layer)),
+                new Readers(map(source, Linear.OUTPUT, layer)),
                 bias(Linear.OUTPUT, layer),
                 vector(ModelConfig.mlpNorm(layer)),
-                new Readers(map(directory, Linear.GATE, layer), map(directory, Linear.UP, layer)),
+                new Readers(map(source, Linear.GATE, layer), map(source, Linear.UP, layer)),
                 bias(Linear.GATE, layer),
                 bias(Linear.UP, layer),
-                new Readers(map(directory, Linear.DOWN, layer)),
+                new Readers(map(source, Linear.DOWN, layer)),
                 bias(Linear.DOWN, layer));
     }
 
-    private PackedMatrix map(Path directory, Linear linear, int layer) {
+    private PackedMatrix map(Object source, Linear linear, int layer) {
         String name = linear.weight(layer);
         if (!files.codedNames().contains(name)) return values(files.value(name));
-        return counted(PackedMatrix.of(files.coded(name), directory, workers, arena));
+        return counted(PackedMatrix.of(files.coded(name), source, workers, arena));
     }
 
     private PackedMatrix values(TensorSource source) {

@@ -7,8 +7,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiFunction;
+import java.util.function.Consumer;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
+import rqat.engine.HeadFormat;
 import rqat.eval.Benchmarks;
 import rqat.eval.EmbeddedTasks;
 import rqat.eval.Evaluation;
@@ -102,14 +104,27 @@ public final class Evaluate {
         return WordProblems.TASKS.contains(task) || Benchmarks.REASONING.contains(task);
     }
 
-    /// Evaluates `model`, writing samples and scores into `out`; what an interrupted evaluation completed is not sampled again.
+    /// Evaluates `model` on libtorch, writing samples and scores into `out`; what an interrupted evaluation completed is not sampled again.
     public static List<TaskResult> run(Session session, Settings settings, Path model, Path out) {
         return answer(session, settings, model, out).results();
     }
 
-    /// As [#run], with the directory, which is `out` but in a content-addressed session.
+    /// As [#run] on a chosen engine.
+    ///
+    /// @param engine of this process
+    /// @param opened hears of it
+    public static List<TaskResult> run(Session session, Settings settings, Engines.Settings engine, Consumer<Engines.Engine> opened, Path model, Path out) {
+        // Results of exact engines differ by no more than batches of other shapes do.
+        Object identity = engine.isExact() ? settings : new Rounded(settings, engine.head());
+        return answer(session, settings, identity, model, out, new Local(session, settings, engine, opened, model)).results();
+    }
+
+    /// What the results of an engine that rounds depend on.
+    private record Rounded(Settings settings, HeadFormat head) {}
+
+    /// As [#run] on libtorch, with the directory, which is `out` but in a content-addressed session.
     static Answer answer(Session session, Settings settings, Path model, Path out) {
-        return answer(session, settings, settings, model, out, new Local(session, settings, model));
+        return answer(session, settings, settings, model, out, new Local(session, settings, Engines.Settings.TORCH, _ -> {}, model));
     }
 
     /// As [#run] of the model that a server serves, which is asked instead of the weights in `model`; tokenizer and chat template are taken
@@ -132,10 +147,11 @@ public final class Evaluate {
     }
 
     /// The weights of a directory, in this process.
-    private record Local(Session session, Settings settings, Path model) implements Backend {
+    private record Local(Session session, Settings settings, Engines.Settings engineSettings, Consumer<Engines.Engine> opened, Path model) implements Backend {
         @Override
         public List<TaskResult> with(BiFunction<Generator, Scorer, List<TaskResult>> work) {
-            try (var engine = Engines.open(model, session.compute())) {
+            try (var engine = Engines.open(model, session.compute(), engineSettings, session.threads())) {
+                opened.accept(engine);
                 return work.apply(engine.generator(settings.batch(), session.cacheGib()), engine.scorer());
             }
         }

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import rqat.Failure;
 import rqat.io.AtomicFiles;
 import rqat.model.ModelConfig;
@@ -34,12 +35,14 @@ public final class Score {
 
     /// Scores `sequences`, which come from `source`, by the model in `directory`.
     ///
+    /// @param opened hears of the engine
     /// @throws Failure BAD_FILE when there is no sequence, one is empty, too long for the model, or has an id outside its vocabulary
-    public static List<Result> run(Path directory, Path source, List<int[]> sequences) {
+    public static List<Result> run(Path directory, Engines.Settings settings, Consumer<Engines.Engine> opened, Path source, List<int[]> sequences) {
         ModelConfig config = ModelConfig.load(directory);
         if (sequences.isEmpty()) throw Failure.badFile("%s: holds no sequence; expected at least one".formatted(source));
         for (int i = 0; i < sequences.size(); i++) check(config, source, i, sequences.get(i));
-        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32)) {
+        try (var engine = Engines.open(directory, Torch.Compute.FLOAT32, settings, Runtime.getRuntime().availableProcessors())) {
+            opened.accept(engine);
             List<float[]> scores = engine.scorer().score(sequences);
             var results = new ArrayList<Result>();
             for (int i = 0; i < scores.size(); i++) results.add(new Result(i, scores.get(i)));

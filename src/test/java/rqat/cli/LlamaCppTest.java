@@ -34,6 +34,7 @@ import rqat.generate.Listener;
 import rqat.generate.Request;
 import rqat.generate.Sampling;
 import rqat.io.JsonFiles;
+import rqat.recipe.Engines;
 import rqat.recipe.Generate;
 import rqat.run.Progress;
 import rqat.run.RandomStream;
@@ -75,6 +76,8 @@ class LlamaCppTest {
         stops.add(tokenizer.encode("<|endoftext|>")[0]);
         return Generate.run(
                 model,
+                Engines.Settings.TORCH,
+                _ -> {},
                 prompts.stream().map(prompt -> new Request(tokenizer.encode(prompt), Sampling.greedy(tokens, stops), 1)).toList(),
                 Listener.NONE);
     }

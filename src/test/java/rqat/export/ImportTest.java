@@ -29,6 +29,7 @@ import rqat.io.TensorSource;
 import rqat.quant.Imported;
 import rqat.quant.ModelDirectory;
 import rqat.quant.QuantisedModel;
+import rqat.recipe.Engines;
 import rqat.recipe.Score;
 import rqat.run.Progress;
 import rqat.tensor.Tensors;
@@ -53,7 +54,7 @@ class ImportTest {
 
     private List<float[]> scores(Path model) {
         List<int[]> texts = List.of(new int[] {1, 5, 9, 200, 447, 3, 3, 77}, new int[] {10, 20, 30});
-        return Score.run(model, Path.of("test"), texts).stream().map(Score.Result::logProbabilities).toList();
+        return Score.run(model, Engines.Settings.TORCH, _ -> {}, Path.of("test"), texts).stream().map(Score.Result::logProbabilities).toList();
     }
 
     @ParameterizedTest
