@@ -13,6 +13,7 @@ import java.util.function.DoubleSupplier;
 import java.util.function.Supplier;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import rqat.engine.CacheFormat;
 import rqat.engine.HeadFormat;
 import rqat.engine.PackedModel;
 import rqat.engine.PackedSteps;
@@ -66,7 +67,7 @@ public final class EngineBench {
             var packed = new ArrayList<PackedModel>();
             for (HeadFormat head : new HeadFormat[] {HeadFormat.STORED, HeadFormat.INT8}) {
                 double began = Meter.seconds();
-                PackedModel model = PackedModel.of(coded, shape, new PackedModel.Settings(threads, head));
+                PackedModel model = PackedModel.of(coded, shape, new PackedModel.Settings(threads, head, CacheFormat.FLOAT32));
                 System.out.printf("packed, head of %d bits: opened in %.1f s, %.1f MB, at most %.0f tokens/s for one sequence%n",
                         model.headBits(), Meter.seconds() - began, model.bytes() / 1e6, memory / model.bytes());
                 packed.add(model);
@@ -118,17 +119,19 @@ public final class EngineBench {
     /// Prompt tokens and decoded tokens a second, alone with the model.
     private static double[] measure(Engine engine, ModelConfig config, int batch, DoubleSupplier clock) {
         var random = new RandomStream(batch);
+        // Only that of one sequence is measured; others are as long as it takes to decode.
+        int length = batch == 1 ? PROMPT : 8;
         var entries = new ArrayList<StepModel.Entry>();
         int[] tokens = new int[batch];
         var draws = new StepModel.Draw[batch];
         for (int i = 0; i < batch; i++) {
-            int[] prompt = new int[PROMPT + 1];
+            int[] prompt = new int[length + 1];
             for (int t = 0; t < prompt.length; t++) prompt[t] = random.nextInt(config.vocabularySize());
-            entries.add(new StepModel.Entry(prompt, PROMPT, -1, false, 0));
-            tokens[i] = prompt[PROMPT];
+            entries.add(new StepModel.Entry(prompt, length, -1, false, 0));
+            tokens[i] = prompt[length];
             draws[i] = new StepModel.Draw(Sampling.greedy(1, Set.of()), 0, 0);
         }
-        int steps = Math.clamp(8_000_000_000L / config.parameters() / (batch + 15), 4, 64);
+        int steps = Math.clamp(20_000_000_000L / config.parameters() / (batch + 7), 3, 64);
         try (StepModel model = engine.steps()) {
             double began = clock.getAsDouble();
             model.enter(entries);
@@ -137,7 +140,7 @@ public final class EngineBench {
                 var choices = model.decode(tokens, draws);
                 for (int i = 0; i < batch; i++) tokens[i] = choices[i].token();
             }
-            return new double[] {batch * PROMPT / (entered - began), batch * steps / (clock.getAsDouble() - entered)};
+            return new double[] {batch * length / (entered - began), batch * steps / (clock.getAsDouble() - entered)};
         }
     }
 

@@ -6,6 +6,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
+import rqat.engine.CacheFormat;
 import rqat.engine.HeadFormat;
 import rqat.recipe.Engines;
 
@@ -25,6 +26,9 @@ final class EngineOptions {
     @Option(names = "--head-bits", paramLabel = "N", description = "Packed engine: round the head to 16 or 8 bits (default: as stored).")
     private @Nullable Integer headBits;
 
+    @Option(names = "--kv-bits", paramLabel = "N", description = "Packed engine: round keys and values to 16, 8 or 4 bits (default: 32, as they are).")
+    private @Nullable Integer cacheBits;
+
     /// What the options say.
     ///
     /// @throws Failure USAGE when they are unknown or do not go together
@@ -35,7 +39,15 @@ final class EngineOptions {
             case 8 -> HeadFormat.INT8;
             default -> throw Failure.usage("--head-bits is %d; expected 16 or 8".formatted(headBits));
         };
-        return new Engines.Settings(kind(), head);
+        CacheFormat cache = switch (cacheBits) {
+            case null -> CacheFormat.FLOAT32;
+            case 32 -> CacheFormat.FLOAT32;
+            case 16 -> CacheFormat.FLOAT16;
+            case 8 -> CacheFormat.INT8;
+            case 4 -> CacheFormat.INT4;
+            default -> throw Failure.usage("--kv-bits is %d; expected 32, 16, 8 or 4".formatted(cacheBits));
+        };
+        return new Engines.Settings(kind(), head, cache);
     }
 
     private Engines.Kind kind() {
@@ -48,7 +60,7 @@ final class EngineOptions {
 
     /// Says what computes, where it was chosen.
     void tell(Engines.Engine opened) {
-        if (spec.commandLine().getParseResult().hasMatchedOption("--engine") || headBits != null) {
+        if (spec.commandLine().getParseResult().hasMatchedOption("--engine") || headBits != null || cacheBits != null) {
             spec.commandLine().getErr().println("rqat: " + opened.description());
             spec.commandLine().getErr().flush();
         }

@@ -16,7 +16,7 @@ final class PackedDecoder {
     private final PagedCache cache;
     private final Workers workers;
     private final PackedMatrix.Scratch[] scratch;
-    private final float[][] scores;
+    private final PagedCache.Scratch[] attention;
     private final float[] frequencies;
     private final Activations[] inputs = {new Activations(), new Activations(), new Activations()};
     private final Readers head;
@@ -47,7 +47,8 @@ final class PackedDecoder {
         this.workers = model.workers();
         this.scratch = new PackedMatrix.Scratch[workers.threads()];
         for (int i = 0; i < scratch.length; i++) scratch[i] = new PackedMatrix.Scratch();
-        this.scores = new float[workers.threads()][0];
+        this.attention = new PagedCache.Scratch[workers.threads()];
+        for (int i = 0; i < attention.length; i++) attention[i] = cache.new Scratch();
         this.frequencies = config.rope().inverseFrequencies(config.headDimension());
         this.head = new Readers(model.head());
         Block block = model.blocks().getFirst();
@@ -110,10 +111,7 @@ final class PackedDecoder {
         if (out.length < count * hiddenWidth) out = new float[count * hiddenWidth];
         int longest = 0;
         for (Row row : rows) longest = Math.max(longest, row.position + 1);
-        int room = PagedCache.pagesOf(longest) * PagedCache.POSITIONS;
-        for (int i = 0; i < scores.length; i++) {
-            if (scores[i].length < room) scores[i] = new float[Math.max(room, 2 * scores[i].length)];
-        }
+        for (PagedCache.Scratch scratch : attention) scratch.reserve(longest);
         float factor = (float) config.rope().attentionFactor();
         for (int i = 0; i < count; i++) {
             for (int j = 0; j < frequencies.length; j++) {
@@ -135,19 +133,19 @@ final class PackedDecoder {
             else if (task < queryPanels + keyPanels) multiply(maps, 1, task - queryPanels, count, keys, block.keyBias(), worker);
             else multiply(maps, 2, task - queryPanels - keyPanels, count, values, block.valueBias(), worker);
         });
-        workers.run(count, (i, _) -> {
-            Row row = rows.get(i);
-            for (int head = 0; head < config.heads(); head++) turn(queries, i * queryWidth + head * width, i, block.queryNorm(), (float) (1 / Math.sqrt(width)));
-            for (int head = 0; head < config.keyValueHeads(); head++) {
+        float factor = (float) (1 / Math.sqrt(width));
+        workers.run(config.keyValueHeads(), (head, _) -> {
+            for (int i = 0; i < count; i++) {
                 int at = i * keyWidth + head * width;
                 turn(keys, at, i, block.keyNorm(), 1);
-                cache.store(row.sequence, layer, head, row.position, keys, at, values, at);
+                cache.store(rows.get(i).sequence, layer, head, rows.get(i).position, keys, at, values, at);
+                for (int query = head * shared; query < (head + 1) * shared; query++) turn(queries, i * queryWidth + query * width, i, block.queryNorm(), factor);
             }
         });
         workers.run(count * config.heads(), (task, worker) -> {
             int i = task / config.heads(), head = task % config.heads(), at = i * queryWidth + head * width;
             Row row = rows.get(i);
-            cache.attend(row.sequence, layer, head / shared, row.position + 1, queries, at, attended, at, scores[worker]);
+            cache.attend(row.sequence, layer, head / shared, row.position + 1, queries, at, attended, at, attention[worker]);
         });
         addProduct(block.output(), block.outputBias(), attended, queryWidth, count);
     }

@@ -24,6 +24,7 @@ public final class PackedModel implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final Workers workers;
     private final ModelConfig config;
+    private final CacheFormat cache;
     private final List<Block> blocks = new ArrayList<>();
     private final HostTensor embedding;
     private final float[] finalNorm;
@@ -33,10 +34,11 @@ public final class PackedModel implements AutoCloseable {
     /// How a model is held.
     ///
     /// @param threads that compute together
-    public record Settings(int threads, HeadFormat head) {
+    /// @param cache   of those who sample or score
+    public record Settings(int threads, HeadFormat head, CacheFormat cache) {
         /// Exact, on so many threads.
         public static Settings exact(int threads) {
-            return new Settings(threads, HeadFormat.STORED);
+            return new Settings(threads, HeadFormat.STORED, CacheFormat.FLOAT32);
         }
 
         /// Checks the ranges.
@@ -95,6 +97,7 @@ public final class PackedModel implements AutoCloseable {
     private PackedModel(CodedModel files, Object source, Settings settings) {
         this.files = files;
         this.config = files.config();
+        this.cache = settings.cache();
         this.workers = new Workers(settings.threads());
         try {
             for (int layer = 0; layer < config.layers(); layer++) blocks.add(block(source, layer));
@@ -206,6 +209,11 @@ public final class PackedModel implements AutoCloseable {
     /// Bytes of ordered weights, with their scales and zero points.
     public long bytes() {
         return bytes;
+    }
+
+    /// Of those who sample or score with it.
+    public CacheFormat cache() {
+        return cache;
     }
 
     Workers workers() {

@@ -25,7 +25,7 @@ public final class PackedScorer implements Scorer {
         for (int i = 0; i < sequences.size(); i++) Scorer.check(i, sequences.get(i), model.config().maxPositions(), model.config().vocabularySize());
         int longest = sequences.stream().mapToInt(tokens -> tokens.length).max().orElse(1);
         var results = new ArrayList<float[]>(sequences.size());
-        try (var cache = new PagedCache(model.config(), PagedCache.pagesOf(longest))) {
+        try (var cache = new PagedCache(model.config(), model.cache(), PagedCache.pagesOf(longest))) {
             var decoder = new PackedDecoder(model, cache);
             for (int[] tokens : sequences) {
                 if (Thread.interrupted()) {

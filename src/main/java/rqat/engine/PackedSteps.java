@@ -24,7 +24,7 @@ public final class PackedSteps implements StepModel {
     /// @param capacity positions that the cache may hold, over all sequences; in whole pages of [PagedCache#POSITIONS]
     public PackedSteps(PackedModel model, long capacity) {
         this.model = model;
-        this.cache = new PagedCache(model.config(), (int) Math.min(capacity / PagedCache.POSITIONS, Integer.MAX_VALUE / PagedCache.POSITIONS));
+        this.cache = new PagedCache(model.config(), model.cache(), (int) Math.min(capacity / PagedCache.POSITIONS, Integer.MAX_VALUE / PagedCache.POSITIONS));
         this.decoder = new PackedDecoder(model, cache);
         this.exponentials = new float[model.workers().threads()][decoder.logitsWidth()];
         this.probabilities = new float[model.workers().threads()][model.config().vocabularySize()];
@@ -32,7 +32,7 @@ public final class PackedSteps implements StepModel {
 
     /// Steps with a cache of as many positions as fit in `cacheGib` GiB.
     public static PackedSteps within(PackedModel model, double cacheGib) {
-        return new PackedSteps(model, PagedCache.POSITIONS * (long) (cacheGib * (1L << 30) / PagedCache.pageBytes(model.config())));
+        return new PackedSteps(model, PagedCache.POSITIONS * (long) (cacheGib * (1L << 30) / PagedCache.pageBytes(model.config(), model.cache())));
     }
 
     @Override

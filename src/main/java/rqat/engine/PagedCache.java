@@ -12,13 +12,13 @@ import rqat.model.ModelConfig;
 /// Keys and values of all sequences, in pages of [#POSITIONS] positions that are taken when a sequence grows and given back when it ends (Kwon et al. 2023). Sequences that begin alike share the pages
 /// that are full; a page that still grows belongs to one.
 ///
-/// A page holds its positions of all blocks and heads: for each, keys with the positions side by side, `[D, POSITIONS]`, so that the scores of several positions are computed at a time, then values as
-/// `[POSITIONS, D]`.
+/// A page holds its positions of all blocks and heads, each as [CachedValues] says.
 final class PagedCache implements AutoCloseable {
     /// Positions of a page.
     static final int POSITIONS = CachedValues.POSITIONS;
 
     private final ModelConfig config;
+    private final CachedValues format;
     private final int budget;
     private final Arena arena = Arena.ofShared();
     private final List<MemorySegment> pages = new ArrayList<>();
@@ -34,18 +34,31 @@ final class PagedCache implements AutoCloseable {
     }
 
     /// @param budget pages at most
-    PagedCache(ModelConfig config, int budget) {
+    PagedCache(ModelConfig config, CacheFormat format, int budget) {
         this.config = config;
+        this.format = new CachedValues(format, config.headDimension());
         this.budget = budget;
     }
 
     /// Bytes of a page.
-    static long pageBytes(ModelConfig config) {
-        return (long) config.layers() * config.keyValueHeads() * headBytes(config);
+    static long pageBytes(ModelConfig config, CacheFormat format) {
+        return pageBytes(config, new CachedValues(format, config.headDimension()));
     }
 
-    private static long headBytes(ModelConfig config) {
-        return 2 * 4L * config.headDimension() * POSITIONS;
+    private static long pageBytes(ModelConfig config, CachedValues format) {
+        return config.layers() * config.keyValueHeads() * format.bytes();
+    }
+
+    /// What a thread needs while it attends.
+    final class Scratch {
+        private float[] scores = {};
+        private final CachedValues.Scratch values = new CachedValues.Scratch(config.headDimension(), arena);
+
+        /// Makes room for `length` positions.
+        void reserve(int length) {
+            int room = pagesOf(length) * POSITIONS;
+            if (scores.length < room) scores = new float[Math.max(room, 2 * scores.length)];
+        }
     }
 
     int budget() {
@@ -76,7 +89,7 @@ final class PagedCache implements AutoCloseable {
             return page;
         }
         if (pages.size() == budget) throw new IllegalStateException("all %d pages of the key-value cache are in use".formatted(budget));
-        pages.add(arena.allocate(pageBytes(config), 64));
+        pages.add(arena.allocate(pageBytes(config, format), 64));
         if (pages.size() > owners.length) owners = Arrays.copyOf(owners, 2 * owners.length);
         owners[pages.size() - 1] = 1;
         return pages.size() - 1;
@@ -106,31 +119,32 @@ final class PagedCache implements AutoCloseable {
     }
 
     private long offset(int layer, int head) {
-        return ((long) layer * config.keyValueHeads() + head) * headBytes(config);
+        return ((long) layer * config.keyValueHeads() + head) * format.bytes();
     }
 
-    /// Stores key and value of one head at `position`, for which there is a page.
+    /// Stores key and value of one head at `position`, for which there is a page. One thread at a time for one head.
     void store(Sequence sequence, int layer, int head, int position, float[] keys, int keysAt, float[] values, int valuesAt) {
-        CachedValues.store(pages.get(sequence.pages[position / POSITIONS]), offset(layer, head), config.headDimension(), position % POSITIONS, keys, keysAt, values, valuesAt);
+        format.store(pages.get(sequence.pages[position / POSITIONS]), offset(layer, head), position % POSITIONS, keys, keysAt, values, valuesAt);
     }
 
     /// Attention of one query over the first `length` positions: the mean of the values, weighted by the softmax of the products of keys with the query.
     ///
     /// @param query  already divided by the root of its dimension; from `at` on
     /// @param into   from `to` on; overwritten
-    /// @param scores room for `length` numbers, rounded up to whole pages
-    void attend(Sequence sequence, int layer, int head, int length, float[] query, int at, float[] into, int to, float[] scores) {
+    void attend(Sequence sequence, int layer, int head, int length, float[] query, int at, float[] into, int to, Scratch scratch) {
+        float[] scores = scratch.scores;
+        float querySum = Sums.of(query, at, config.headDimension());
         int dimension = config.headDimension(), count = pagesOf(length);
         long offset = offset(layer, head);
         for (int page = 0; page < count; page++) {
-            CachedValues.scores(pages.get(sequence.pages[page]), offset, dimension, query, at, scores, page * POSITIONS);
+            format.scores(pages.get(sequence.pages[page]), offset, query, at, querySum, scores, page * POSITIONS, scratch.values);
         }
         VectorMath.exp(scores, 0, length, VectorMath.max(scores, 0, length));
         float total = Sums.of(scores, 0, length);
         Arrays.fill(into, to, to + dimension, 0);
         for (int page = 0; page < count; page++) {
             int from = page * POSITIONS;
-            CachedValues.addValues(pages.get(sequence.pages[page]), offset, dimension, Math.min(POSITIONS, length - from), scores, from, into, to);
+            format.addValues(pages.get(sequence.pages[page]), offset, Math.min(POSITIONS, length - from), scores, from, into, to, scratch.values);
         }
         for (int i = 0; i < dimension; i++) into[to + i] /= total;
     }

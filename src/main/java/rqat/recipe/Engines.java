@@ -3,6 +3,7 @@ package rqat.recipe;
 import java.nio.file.Path;
 import java.util.Optional;
 import rqat.Failure;
+import rqat.engine.CacheFormat;
 import rqat.engine.HeadFormat;
 import rqat.engine.PackedModel;
 import rqat.engine.PackedScorer;
@@ -41,19 +42,22 @@ public final class Engines {
 
     /// Which engine, and how the packed one rounds what no method quantises.
     ///
-    /// @param head of the packed engine
-    public record Settings(Kind kind, HeadFormat head) {
+    /// @param head  of the packed engine
+    /// @param cache of the packed engine
+    public record Settings(Kind kind, HeadFormat head, CacheFormat cache) {
         /// libtorch.
-        public static final Settings TORCH = new Settings(Kind.TORCH, HeadFormat.STORED);
+        public static final Settings TORCH = new Settings(Kind.TORCH, HeadFormat.STORED, CacheFormat.FLOAT32);
 
         /// @throws Failure USAGE when libtorch is asked to round
         public Settings {
-            if (kind == Kind.TORCH && head != HeadFormat.STORED) throw Failure.usage("the torch engine holds the head as it is stored; only the packed engine rounds it");
+            if (kind == Kind.TORCH && !(head == HeadFormat.STORED && cache == CacheFormat.FLOAT32)) {
+                throw Failure.usage("the torch engine rounds neither the head nor keys and values; only the packed engine does");
+            }
         }
 
         /// Whether results are those of the model as it is, but for the order of sums.
         public boolean isExact() {
-            return head == HeadFormat.STORED;
+            return head == HeadFormat.STORED && cache == CacheFormat.FLOAT32;
         }
     }
 
@@ -130,7 +134,7 @@ public final class Engines {
 
         @Override
         public String description() {
-            return "packed engine, %d thread%s, %,.1f MB of weights, head in %d bits".formatted(threads, threads == 1 ? "" : "s", model.bytes() / 1e6, model.headBits());
+            return "packed engine, %d thread%s, %,.1f MB of weights, head in %d bits, keys and values in %d".formatted(threads, threads == 1 ? "" : "s", model.bytes() / 1e6, model.headBits(), model.cache().bits());
         }
 
         @Override
@@ -158,7 +162,7 @@ public final class Engines {
         };
         if (!packed) return open(directory, compute);
         if (compute != Torch.Compute.FLOAT32) throw Failure.usage("the packed engine computes in float32, not in %s; leave `compute` at float32, or use the torch engine".formatted(compute));
-        return new PackedEngine(PackedModel.open(directory, new PackedModel.Settings(threads, settings.head())), threads);
+        return new PackedEngine(PackedModel.open(directory, new PackedModel.Settings(threads, settings.head(), settings.cache())), threads);
     }
 
     /// Whether the packed engine computes from the codes of `directory` what libtorch computes from its checkpoint: it is quantised, its activations are not, and the checkpoint holds the weights of the

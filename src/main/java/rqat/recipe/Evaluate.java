@@ -10,6 +10,7 @@ import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
+import rqat.engine.CacheFormat;
 import rqat.engine.HeadFormat;
 import rqat.eval.Benchmarks;
 import rqat.eval.EmbeddedTasks;
@@ -115,12 +116,12 @@ public final class Evaluate {
     /// @param opened hears of it
     public static List<TaskResult> run(Session session, Settings settings, Engines.Settings engine, Consumer<Engines.Engine> opened, Path model, Path out) {
         // Results of exact engines differ by no more than batches of other shapes do.
-        Object identity = engine.isExact() ? settings : new Rounded(settings, engine.head());
+        Object identity = engine.isExact() ? settings : new Rounded(settings, engine.head(), engine.cache());
         return answer(session, settings, identity, model, out, new Local(session, settings, engine, opened, model)).results();
     }
 
     /// What the results of an engine that rounds depend on.
-    private record Rounded(Settings settings, HeadFormat head) {}
+    private record Rounded(Settings settings, HeadFormat head, CacheFormat cache) {}
 
     /// As [#run] on libtorch, with the directory, which is `out` but in a content-addressed session.
     static Answer answer(Session session, Settings settings, Path model, Path out) {

@@ -62,8 +62,9 @@ class EngineOptionsTest {
     @Test
     void theEngineIsToldWhereItWasChosen() {
         assertThat(Cli.run("score", quantised, text.toString()).err()).isEmpty();
-        assertThat(Cli.run("score", quantised, text.toString(), "--engine", "packed").err()).contains("rqat: packed engine,", "head in 32 bits");
+        assertThat(Cli.run("score", quantised, text.toString(), "--engine", "packed").err()).contains("rqat: packed engine,", "head in 32 bits, keys and values in 32");
         assertThat(Cli.run("score", quantised, text.toString(), "--head-bits", "8").err()).contains("head in 8 bits");
+        assertThat(Cli.run("score", quantised, text.toString(), "--kv-bits", "4").err()).contains("keys and values in 4");
         assertThat(Cli.run("score", quantised, text.toString(), "--engine", "torch").err()).contains("rqat: torch engine");
     }
 
@@ -81,14 +82,14 @@ class EngineOptionsTest {
     @ParameterizedTest
     @ValueSource(strings = {"score", "eval", "generate", "serve", "chat"})
     void whatIsUnknownIsRefused(String command) {
-        for (String[] wrong : new String[][] {{"--engine", "fast"}, {"--head-bits", "4"}, {"--engine", "torch", "--head-bits", "8"}}) {
+        for (String[] wrong : new String[][] {{"--engine", "fast"}, {"--head-bits", "4"}, {"--kv-bits", "5"}, {"--engine", "torch", "--head-bits", "8"}, {"--engine", "torch", "--kv-bits", "8"}}) {
             var arguments = new java.util.ArrayList<>(java.util.List.of(command, quantised));
             if (command.equals("generate")) arguments.addAll(java.util.List.of("--prompt", "x"));
             if (command.equals("score")) arguments.add(text.toString());
             arguments.addAll(java.util.List.of(wrong));
             Cli run = Cli.run(arguments.toArray(String[]::new));
             assertThat(run.code()).as(String.join(" ", arguments)).isEqualTo(2);
-            assertThat(run.err()).contains(wrong.length > 2 ? "torch engine holds the head as it is stored" : wrong[0] + " is").hasLineCount(1);
+            assertThat(run.err()).contains(wrong.length > 2 ? "torch engine rounds neither" : wrong[0] + " is").hasLineCount(1);
         }
     }
 

@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
 import rqat.Fixtures;
@@ -209,7 +210,7 @@ class PackedModelTest {
         float[][] worst = new float[3][1];
         List<float[]> exact = null;
         for (HeadFormat head : HeadFormat.values()) {
-            try (var packed = PackedModel.open(model, new PackedModel.Settings(2, head))) {
+            try (var packed = PackedModel.open(model, new PackedModel.Settings(2, head, CacheFormat.FLOAT32))) {
                 assertThat(packed.headBits()).isEqualTo(switch (head) {
                     case STORED -> 32;
                     case BFLOAT16 -> 16;
@@ -224,6 +225,47 @@ class PackedModelTest {
         }
         assertThat(worst[1][0]).isBetween(1e-5f, 0.05f);
         assertThat(worst[2][0]).isBetween(1e-5f, 0.2f);
+    }
+
+    /// Rounded keys and values change log-probabilities as much as their rounding says, the same for a token whether scored or sampled, and beside others.
+    @ParameterizedTest
+    @EnumSource(value = CacheFormat.class, mode = EnumSource.Mode.EXCLUDE, names = "FLOAT32")
+    void keysAndValuesMayBeRounded(CacheFormat format) {
+        // Heads of 32 and of 24 columns.
+        for (String family : List.of("qwen3", "llama")) {
+            Path model = RandomModels.write(directory.resolve(family + format), RandomModels.config(family, 96, 160), new GridSpec(3, 32, false, ScaleType.FLOAT16), 3, ScalarType.Float, 0.02f);
+            List<int[]> sequences = sequences(448, 128, 5, 3);
+            List<float[]> exact;
+            try (var packed = PackedModel.open(model, PackedModel.Settings.exact(2))) {
+                exact = new PackedScorer(packed).score(sequences);
+            }
+            try (var packed = PackedModel.open(model, new PackedModel.Settings(2, HeadFormat.STORED, format))) {
+                List<float[]> rounded = new PackedScorer(packed).score(sequences);
+                double worst = 0;
+                for (int i = 0; i < exact.size(); i++) {
+                    for (int t = 0; t < exact.get(i).length; t++) worst = Math.max(worst, Math.abs(exact.get(i)[t] - rounded.get(i)[t]));
+                }
+                assertThat(worst).isBetween(
+                        switch (format) {
+                            case FLOAT16 -> 1e-5;
+                            case INT8 -> 1e-4;
+                            default -> 1e-3;
+                        },
+                        switch (format) {
+                            case FLOAT16 -> 0.01;
+                            case INT8 -> 0.1;
+                            default -> 2.0;
+                        });
+                List<Request> requests = sequences.stream().filter(tokens -> tokens.length < 100).map(tokens -> new Request(tokens, Sampling.greedy(20, Set.of()), 0)).toList();
+                List<Completion> together = new LocalGenerator(() -> new PackedSteps(packed, 1 << 12), 5).generate(requests, Listener.NONE);
+                for (int i = 0; i < requests.size(); i++) {
+                    int[] all = concatenated(requests.get(i).prompt(), together.get(i).tokens());
+                    float[] scored = new PackedScorer(packed).score(List.of(all)).getFirst();
+                    assertThat(together.get(i).logProbabilities())
+                            .containsExactly(java.util.Arrays.copyOfRange(scored, requests.get(i).prompt().length - 1, scored.length), within(2e-6f));
+                }
+            }
+        }
     }
 
     @Test
