@@ -112,7 +112,7 @@ final class EvalCommand implements Callable<Integer> {
     }
 
     private ServerGenerator.Settings server(URI address) {
-        return new ServerGenerator.Settings(address, backendModel, concurrency, COMPLETION, new Patience(Duration.ofSeconds(1)));
+        return new ServerGenerator.Settings(address, backendModel, concurrency, COMPLETION, new Patience(Duration.ofSeconds(1)).told(System.err::println));
     }
 
     private static String json(List<TaskResult> results) {
@@ -132,7 +132,7 @@ final class EvalCommand implements Callable<Integer> {
             double[] confidence = result.confidence();
             text.append(String.format(
                     Locale.ROOT,
-                    "%-10s %5.1f %%%s  [%.1f, %.1f]   %d problems x %d seed%s, %.1f %% truncated, %.1f %% without an answer, %.1f %% reached but not given, %.0f tokens%n",
+                    "%-10s %5.1f %%%s  [%.1f, %.1f]   %d problems x %d seed%s, %.1f %% truncated, %s%.1f %% without an answer, %.1f %% reached but not given, %.0f tokens%n",
                     result.task(),
                     100 * result.accuracy(),
                     // One seed says nothing about the spread.
@@ -143,6 +143,7 @@ final class EvalCommand implements Callable<Integer> {
                     result.accuracies().size(),
                     result.accuracies().size() == 1 ? "" : "s",
                     100 * result.truncated(),
+                    result.aborted() == 0 ? "" : String.format(Locale.ROOT, "%.1f %% broken off by the server, ", 100 * result.aborted()),
                     100 * result.unextracted(),
                     100 * result.reached(),
                     result.meanTokens()));

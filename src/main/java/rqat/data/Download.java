@@ -1,6 +1,5 @@
 package rqat.data;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
@@ -25,16 +24,13 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.ScheduledFuture;
-import java.util.concurrent.TimeUnit;
 import java.util.function.LongConsumer;
 import rqat.Failure;
 import rqat.data.Hub.RemoteFile;
 import rqat.io.AtomicFiles;
 import rqat.io.JsonFiles;
 import rqat.io.Patience;
+import rqat.io.StallWatch;
 import tools.jackson.databind.JsonNode;
 
 /// HTTP as it is met in the wild: connections are cut or stall, servers are busy, lie about lengths, and send elsewhere.
@@ -46,7 +42,7 @@ final class Download {
     private static final int DESCRIPTION_FAILURES = 4;
 
     private static final Duration ANSWER = Duration.ofSeconds(60);
-    private static final long STALL_SECONDS = 60;
+    private static final Duration STALL = Duration.ofSeconds(60);
     private static final int MAXIMUM_REDIRECTS = 5;
     private static final int MAXIMUM_DESCRIPTION = 100_000_000;
     private static final String INCOMPLETE = ".rqat-incomplete";
@@ -68,21 +64,12 @@ final class Download {
     JsonNode json(URI address, String what) {
         return new Patience(settings.patience(), DESCRIPTION_FAILURES).persist(what, ADVICE, () -> 0L, () -> {
             HttpResponse<InputStream> response = get(address, what, -1);
-            try (InputStream body = response.body(); var watch = new Watch(body)) {
-                var bytes = new ByteArrayOutputStream();
-                byte[] buffer = new byte[1 << 14];
-                for (int read; (read = body.read(buffer)) >= 0; ) {
-                    watch.alive();
-                    bytes.write(buffer, 0, read);
-                    if (bytes.size() > MAXIMUM_DESCRIPTION) {
-                        throw Failure.badFile("%s: the server's description is longer than %,d bytes".formatted(what, MAXIMUM_DESCRIPTION));
-                    }
-                }
-                try {
-                    return JsonFiles.parse(bytes.toByteArray(), "the answer of " + address, 1);
-                } catch (Failure failure) {
-                    throw Failure.badFile("%s: %s. Is HF_ENDPOINT (%s) a Hub?".formatted(what, failure.getMessage(), settings.endpoint()));
-                }
+            byte[] bytes = StallWatch.read(response.body(), MAXIMUM_DESCRIPTION, STALL);
+            if (bytes == null) throw Failure.badFile("%s: the server's description is longer than %,d bytes".formatted(what, MAXIMUM_DESCRIPTION));
+            try {
+                return JsonFiles.parse(bytes, "the answer of " + address, 1);
+            } catch (Failure failure) {
+                throw Failure.badFile("%s: %s. Is HF_ENDPOINT (%s) a Hub?".formatted(what, failure.getMessage(), settings.endpoint()));
             }
         });
     }
@@ -159,7 +146,7 @@ final class Download {
     private void part(URI address, RemoteFile file, FileChannel out, String what, LongConsumer received) throws IOException, InterruptedException {
         long from = out.size();
         HttpResponse<InputStream> response = get(address, what, from);
-        try (InputStream body = response.body(); var watch = new Watch(body)) {
+        try (InputStream body = response.body(); var watch = new StallWatch(body, STALL)) {
             if (response.statusCode() == 416 || from > 0 && response.statusCode() == 206 && !startsAt(response.headers(), from)) {
                 out.truncate(0);
                 throw new Patience.Passing("the server does not go on at byte %,d".formatted(from), Duration.ZERO);
@@ -265,38 +252,5 @@ final class Download {
             case 404 -> "%s: the server answered 404%s: there is no such repository, revision or file at %s".formatted(what, said, settings.endpoint());
             default -> "%s: the server answered %d%s; expected 200".formatted(what, status, said);
         });
-    }
-
-    /// Closes a body on which nothing came for a while: reading it would wait for ever.
-    private static final class Watch implements AutoCloseable {
-        private static final ScheduledExecutorService CLOCK =
-                Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("stall-watch").factory());
-
-        private final ScheduledFuture<?> check;
-        private volatile boolean alive = true;
-
-        Watch(InputStream body) {
-            check = CLOCK.scheduleAtFixedRate(
-                    () -> {
-                        if (!alive) {
-                            try {
-                                body.close();
-                            } catch (IOException e) {
-                                // The reader sees the same.
-                            }
-                        }
-                        alive = false;
-                    },
-                    STALL_SECONDS, STALL_SECONDS, TimeUnit.SECONDS);
-        }
-
-        void alive() {
-            alive = true;
-        }
-
-        @Override
-        public void close() {
-            check.cancel(false);
-        }
     }
 }

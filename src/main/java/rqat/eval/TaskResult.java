@@ -23,6 +23,7 @@ import rqat.verify.Reason;
 ///                      over seeds, divided by the root of the number of examples; null below two examples
 /// @param unextracted   share without a readable final answer although the model ended by itself
 /// @param truncated     share that ended at the length limit, whatever their score
+/// @param aborted       share that the server broke off, or filtered, and went on doing so when asked again
 /// @param reached       share whose text holds the right answer although another or none was given ([Sample#reachedNotGiven])
 /// @param meanTokens    mean length of a completion
 /// @param reasons       how often each reason occurred, all reasons listed
@@ -37,6 +38,7 @@ public record TaskResult(
         @Nullable Double standardError,
         double unextracted,
         double truncated,
+        double aborted,
         double reached,
         double meanTokens,
         Map<Reason, Long> reasons,
@@ -68,6 +70,7 @@ public record TaskResult(
                 spread == null ? null : spread / Math.sqrt(examples),
                 (double) (reasons.get(Reason.NO_ANSWER) + reasons.get(Reason.UNPARSABLE)) / all.size(),
                 all.stream().mapToDouble(sample -> sample.stop() == StopReason.LENGTH ? 1 : 0).average().orElseThrow(),
+                all.stream().mapToDouble(sample -> sample.stop() == StopReason.ABORTED ? 1 : 0).average().orElseThrow(),
                 all.stream().mapToDouble(sample -> sample.reachedNotGiven() ? 1 : 0).average().orElseThrow(),
                 all.stream().mapToInt(Sample::tokens).average().orElseThrow(),
                 java.util.Collections.unmodifiableMap(reasons),
@@ -80,7 +83,7 @@ public record TaskResult(
         double sum = windows.stream().mapToDouble(window -> Double.parseDouble(window.extracted())).sum();
         long tokens = windows.stream().mapToLong(Sample::tokens).sum();
         double perplexity = tokens == 0 ? Double.NaN : Math.exp(-sum / tokens);
-        return new TaskResult(task, windows.size(), List.of(), Double.NaN, null, null, 0, 0, 0, (double) tokens / windows.size(), Map.of(), List.of(), perplexity);
+        return new TaskResult(task, windows.size(), List.of(), Double.NaN, null, null, 0, 0, 0, 0, (double) tokens / windows.size(), Map.of(), List.of(), perplexity);
     }
 
     /// 95 % confidence interval of the accuracy over problems like these: Wilson's score interval, with as many effective problems as give the
@@ -122,7 +125,7 @@ public record TaskResult(
         if (first.perplexity != null) {
             double logarithm = mean(repetitions.stream().mapToDouble(one -> Math.log(Objects.requireNonNull(one.perplexity))).toArray());
             return new TaskResult(
-                    first.task, first.examples, List.of(), Double.NaN, null, null, 0, 0, 0, first.meanTokens, Map.of(), List.of(), Math.exp(logarithm));
+                    first.task, first.examples, List.of(), Double.NaN, null, null, 0, 0, 0, 0, first.meanTokens, Map.of(), List.of(), Math.exp(logarithm));
         }
         List<List<Boolean>> right = repetitions.stream().flatMap(one -> one.right.stream()).toList();
         double[] perSeed = repetitions.stream().flatMap(one -> one.accuracies.stream()).mapToDouble(Double::doubleValue).toArray();
@@ -141,6 +144,7 @@ public record TaskResult(
                 spread == null ? null : spread / Math.sqrt(first.examples),
                 mean(repetitions.stream().mapToDouble(TaskResult::unextracted).toArray()),
                 mean(repetitions.stream().mapToDouble(TaskResult::truncated).toArray()),
+                mean(repetitions.stream().mapToDouble(TaskResult::aborted).toArray()),
                 mean(repetitions.stream().mapToDouble(TaskResult::reached).toArray()),
                 mean(repetitions.stream().mapToDouble(TaskResult::meanTokens).toArray()),
                 java.util.Collections.unmodifiableMap(reasons),
@@ -171,6 +175,7 @@ public record TaskResult(
         fields.put("pass_at", passAt);
         fields.put("unextracted", unextracted);
         fields.put("truncated", truncated);
+        fields.put("aborted", aborted);
         fields.put("reached_not_given", reached);
         fields.put("mean_tokens", meanTokens);
         fields.put("reasons", counts);

@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 import rqat.Failure;
@@ -17,7 +18,8 @@ import rqat.Failure;
 ///
 /// @param first    how long to wait after a first failure; twice as long after each further one, unless the server says how long
 /// @param failures how many in a row are too many
-public record Patience(Duration first, int failures) {
+/// @param notice   hears, in one line, of a first failure in a row and that it will be tried again
+public record Patience(Duration first, int failures, Consumer<String> notice) {
     private static final Duration LONGEST_WAIT = Duration.ofMinutes(5);
 
     /// So much progress makes the failures before it forgotten.
@@ -46,6 +48,16 @@ public record Patience(Duration first, int failures) {
         this(first, 8);
     }
 
+    /// Without a notice.
+    public Patience(Duration first, int failures) {
+        this(first, failures, _ -> {});
+    }
+
+    /// This one with a notice.
+    public Patience told(Consumer<String> notice) {
+        return new Patience(first, failures, notice);
+    }
+
     /// The result of the first attempt that has one.
     ///
     /// @param what     what it is about, for messages
@@ -71,9 +83,9 @@ public record Patience(Duration first, int failures) {
                 failed = 0;
             }
             if (++failed >= failures) {
-                String last = cause instanceof ConnectException ? "no connection" : cause.getMessage() == null ? cause.toString() : cause.getMessage();
-                throw Failure.failed("%s: given up after %d attempts; the last one: %s. %s".formatted(what, failed, last, advice), cause);
+                throw Failure.failed("%s: given up after %d attempts; the last one: %s. %s".formatted(what, failed, said(cause), advice), cause);
             }
+            if (failed == 1) notice.accept("%s: %s; trying again, up to %d times".formatted(what, said(cause), failures - 1));
             Duration wait = cause instanceof Passing passing && passing.wait != null ? passing.wait : first.multipliedBy(1L << (failed - 1));
             try {
                 Thread.sleep(wait.compareTo(LONGEST_WAIT) < 0 ? wait : LONGEST_WAIT);
@@ -81,6 +93,10 @@ public record Patience(Duration first, int failures) {
                 throw interrupted(what);
             }
         }
+    }
+
+    private static String said(IOException cause) {
+        return cause instanceof ConnectException ? "no connection" : cause.getMessage() == null ? cause.toString() : cause.getMessage();
     }
 
     /// Whether an HTTP status says that the same request may succeed later.

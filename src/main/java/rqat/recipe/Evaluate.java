@@ -1,5 +1,9 @@
 package rqat.recipe;
 
+import rqat.Failure;
+import java.util.stream.Stream;
+import java.nio.file.Files;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -100,6 +104,12 @@ public final class Evaluate {
         }
     }
 
+    /// A server may serve the model in another precision or quantised; another model is further away.
+    private static final double MOST_DIFFERENT = 1;
+    private static final String COMPARED = "A train leaves at 9 o'clock and travels 60 kilometres in an hour. How far is it at noon? It has travelled 3 hours.";
+    /// Bytes of weights: reading them takes seconds.
+    private static final long MOST_COMPARED = 4L << 30;
+
     /// Whether a task takes reasoning: its scores make the average of a row.
     public static boolean reasons(String task) {
         return WordProblems.TASKS.contains(task) || Benchmarks.REASONING.contains(task);
@@ -133,10 +143,45 @@ public final class Evaluate {
     public static List<TaskResult> run(Session session, Settings settings, ServerGenerator.Settings server, Path model, Path out) {
         var identity = new Served(settings, server.address().toString(), server.model());
         Backend backend = work -> {
-            var client = new ServerGenerator(server, Tokenizer.load(model), ModelConfig.load(model).maxPositions());
+            Tokenizer tokenizer = Tokenizer.load(model);
+            var client = new ServerGenerator(server, tokenizer, ChatTemplate.find(model).orElse(null), ModelConfig.load(model).maxPositions());
+            compare(session, tokenizer, model, client, server.address().toString());
             return work.apply(client, client);
         };
         return answer(session, settings, identity, model, out, backend).results();
+    }
+
+    /// Whether the server's model is the one in the directory, told by the log-probabilities of one text, where the server gives them and the
+    /// weights are there and small enough to be read for it.
+    private static void compare(Session session, Tokenizer tokenizer, Path model, Scorer server, String address) {
+        if (weights(model) == 0 || weights(model) > MOST_COMPARED) return;
+        int[] text = tokenizer.encode(COMPARED);
+        float[] theirs;
+        try {
+            theirs = server.score(List.of(text)).getFirst();
+        } catch (Failure e) {
+            if (e.kind() == Failure.Kind.USAGE) return; // it gives no log-probabilities of prompts
+            throw e;
+        }
+        float[] ours;
+        try (var engine = Engines.open(model, session.compute())) {
+            ours = engine.scorer().score(List.of(text)).getFirst();
+        }
+        double difference = 0;
+        for (int i = 0; i < ours.length; i++) difference += Math.abs(ours[i] - theirs[i]) / ours.length;
+        if (!(difference <= MOST_DIFFERENT)) {
+            throw Failure.usage(("the server at %s does not serve %s: the log-probabilities of a test sentence differ by %.2f a token on average;"
+                            + " expected at most %.1f. Name the model that it serves, or the one of its models with --backend-model")
+                    .formatted(address, model, difference, MOST_DIFFERENT));
+        }
+    }
+
+    private static long weights(Path model) {
+        try (Stream<Path> files = Files.list(model)) {
+            return files.filter(file -> file.toString().endsWith(".safetensors")).mapToLong(file -> file.toFile().length()).sum();
+        } catch (IOException e) {
+            return 0;
+        }
     }
 
     /// What the results of a server depend on.

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -30,6 +31,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import rqat.Failure;
 import rqat.io.Patience;
+import rqat.text.ChatTemplate;
+import rqat.text.Message;
 import rqat.text.Tokenizer;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -38,6 +41,7 @@ import tools.jackson.databind.node.ObjectNode;
 /// The client against a server of our own on the loopback interface, which answers every prompt with its own text again.
 class ServerGeneratorTest {
     private static final Tokenizer TOKENIZER = Tokenizer.load(Path.of("models/embedded"));
+    private static final ChatTemplate TEMPLATE = ChatTemplate.load(Path.of("models/embedded"));
     private static final int STOP = TOKENIZER.encode("<|im_end|>")[0];
     private static final Sampling SAMPLING = new Sampling(1, 0.95, 0, 50, Set.of(STOP));
 
@@ -49,13 +53,21 @@ class ServerGeneratorTest {
     private boolean offersProbabilities = true;
     private String models = "[{\"id\": \"served\"}]";
     private HttpServer server;
+    /// Choices that are sent before any other, as they are; `stall` sends half of one and then nothing.
+    private final Queue<String> choices = new ConcurrentLinkedQueue<>();
+    private final List<String> notices = Collections.synchronizedList(new ArrayList<>());
+    private boolean chatOnly;
 
     @BeforeEach
     void start() throws IOException {
         server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         server.setExecutor(Executors.newCachedThreadPool(Thread.ofPlatform().daemon().factory()));
         server.createContext("/v1/models", exchange -> answer(exchange, 200, "{\"data\": %s}".formatted(models)));
-        server.createContext("/v1/completions", this::complete);
+        server.createContext("/v1/completions", exchange -> {
+            if (chatOnly) answer(exchange, 404, "{\"detail\": \"Not Found\"}");
+            else complete(exchange);
+        });
+        server.createContext("/v1/chat/completions", this::complete);
         server.start();
     }
 
@@ -176,12 +188,90 @@ class ServerGeneratorTest {
         assertThatThrownBy(() -> generator(1)).isInstanceOf(Failure.class).hasMessageContaining("Is the server up?");
     }
 
-    private ServerGenerator generator(int concurrency) {
-        return new ServerGenerator(settings(URI.create("http://127.0.0.1:%d/v1/".formatted(server.getAddress().getPort())), concurrency), TOKENIZER, 512);
+    /// What a server broke off is no answer of the model: it is asked again, and says so where that does not help.
+    @ParameterizedTest
+    @ValueSource(strings = {"\"abort\"", "\"content_filter\"", "null", "\"\"", "\"error\""})
+    void whatWasBrokenOffIsAskedAgain(String reason) {
+        String broken = "{\"text\": \"6 \", \"finish_reason\": %s}".formatted(reason);
+        choices.addAll(List.of(broken, broken));
+        Completion completion = generator(1).generate(List.of(request("hello")), Listener.NONE).getFirst();
+        assertThat(completion.stop()).isEqualTo(StopReason.STOP_TOKEN);
+        assertThat(bodies).hasSize(3);
+        choices.addAll(Collections.nCopies(3, broken));
+        Completion aborted = generator(1).generate(List.of(request("hello")), Listener.NONE).getFirst();
+        assertThat(aborted.stop()).isEqualTo(StopReason.ABORTED);
+        assertThat(TOKENIZER.decode(aborted.tokens())).isEqualTo("6 ");
+        assertThat(bodies).hasSize(6);
     }
 
-    private static ServerGenerator.Settings settings(URI address, int concurrency) {
-        return new ServerGenerator.Settings(address, "", concurrency, Duration.ofSeconds(20), new Patience(Duration.ofMillis(2)));
+    @Test
+    void anAnswerThatStallsIsAskedForAgain() {
+        choices.add("stall");
+        var settings = new ServerGenerator.Settings(address(), "", 1, Duration.ofSeconds(20), Duration.ofMillis(200), patience());
+        var generator = new ServerGenerator(settings, TOKENIZER, TEMPLATE, 512);
+        assertThat(generator.generate(List.of(request("hello")), Listener.NONE).getFirst().stop()).isEqualTo(StopReason.STOP_TOKEN);
+        assertThat(notices).singleElement().asString().contains("completions of http://", "nothing more came", "trying again, up to 7 times");
+    }
+
+    @Test
+    void oneLineSaysThatManyRequestsAreTriedAgain() {
+        statuses.addAll(Collections.nCopies(6, 503));
+        generator(4).generate(Collections.nCopies(8, request("hello")), Listener.NONE);
+        assertThat(notices).singleElement().asString().contains("answered 503", "trying again");
+    }
+
+    @Test
+    void aServerWithTheChatInterfaceOnlyIsAskedWithTheMessage() {
+        chatOnly = true;
+        String prompt = TEMPLATE.render(Message.maps(new Message("user", "What is 5*3?")), true, Map.of());
+        choices.add("{\"message\": {\"content\": \"\\\\boxed{15}\", \"reasoning_content\": \"5*3=15\"}, \"finish_reason\": \"stop\"}");
+        choices.add("{\"message\": {\"content\": null, \"reasoning_content\": \"5*3=\"}, \"finish_reason\": \"length\"}");
+        choices.addAll(Collections.nCopies(2, "{\"message\": {\"content\": \"15\"}, \"finish_reason\": \"stop\"}"));
+        List<Completion> completions = generator(1).generate(Collections.nCopies(3, request(prompt)), Listener.NONE);
+        assertThat(completions).extracting(completion -> TOKENIZER.decode(completion.tokens(), true))
+                .containsExactly("<think>\n5*3=15\n</think>\n\n\\boxed{15}", "<think>\n5*3=", "15");
+        assertThat(completions).extracting(Completion::stop).containsExactly(StopReason.STOP_TOKEN, StopReason.LENGTH, StopReason.STOP_TOKEN);
+        assertThat(bodies.getLast().path("messages").toString()).isEqualTo("[{\"role\":\"user\",\"content\":\"What is 5*3?\"}]");
+        assertThat(bodies.getLast().path("max_tokens").asInt()).isEqualTo(50);
+        assertThatThrownBy(() -> generator(1).generate(List.of(request(prompt), request("hello")), Listener.NONE))
+                .isInstanceOf(Failure.class).hasMessageContaining("chat interface only");
+    }
+
+    /// vLLM with a reasoning parser.
+    @Test
+    void reasoningBesideATextIsPutBack() {
+        choices.add("{\"text\": \"\", \"reasoning_content\": \"15*\", \"finish_reason\": \"length\"}");
+        choices.add("{\"text\": \"15\", \"reasoning\": \"5*3\", \"finish_reason\": \"stop\"}");
+        List<Completion> completions = generator(1).generate(List.of(request("hm"), request("5*3?<think>\n")), Listener.NONE);
+        assertThat(completions).extracting(completion -> TOKENIZER.decode(completion.tokens(), true)).containsExactly("<think>\n15*", "5*3\n</think>\n\n15");
+    }
+
+    @Test
+    void aServerOfAnotherModelIsRefused() {
+        for (String ids : List.of("[5, 99999]", "[-1]", "[\"x\"]", "[1.5]")) {
+            choices.add("{\"text\": \"\", \"token_ids\": %s, \"finish_reason\": \"length\"}".formatted(ids));
+            assertThatThrownBy(() -> generator(1).generate(List.of(request("hello")), Listener.NONE))
+                    .isInstanceOfSatisfying(Failure.class, failure -> assertThat(failure.kind()).isEqualTo(Failure.Kind.USAGE))
+                    .hasMessageContaining("it serves another model");
+        }
+        var other = new ServerGenerator.Settings(address(), "qwen", 1, Duration.ofSeconds(20), patience());
+        assertThatThrownBy(() -> new ServerGenerator(other, TOKENIZER, TEMPLATE, 512)).isInstanceOf(Failure.class).hasMessageContaining("no model `qwen`").hasMessageContaining("[served]");
+    }
+
+    private URI address() {
+        return URI.create("http://127.0.0.1:%d/v1/".formatted(server.getAddress().getPort()));
+    }
+
+    private Patience patience() {
+        return new Patience(Duration.ofMillis(2)).told(notices::add);
+    }
+
+    private ServerGenerator generator(int concurrency) {
+        return new ServerGenerator(settings(address(), concurrency), TOKENIZER, TEMPLATE, 512);
+    }
+
+    private ServerGenerator.Settings settings(URI address, int concurrency) {
+        return new ServerGenerator.Settings(address, "", concurrency, Duration.ofSeconds(20), patience());
     }
 
     private static Request request(String text) {
@@ -195,6 +285,17 @@ class ServerGeneratorTest {
     private void complete(HttpExchange exchange) throws IOException {
         JsonNode body = JsonMapper.shared().readTree(exchange.getRequestBody().readAllBytes());
         bodies.add(body);
+        String choice = choices.poll();
+        if (choice != null) {
+            if (!choice.equals("stall")) {
+                answer(exchange, 200, "{\"choices\": [%s]}".formatted(choice));
+                return;
+            }
+            exchange.sendResponseHeaders(200, 1000);
+            exchange.getResponseBody().write("{\"choices\": [".getBytes(StandardCharsets.UTF_8));
+            exchange.getResponseBody().flush();
+            return;
+        }
         Integer status = statuses.poll();
         if (status != null && status == 0) {
             // half an answer, then nothing
@@ -218,15 +319,15 @@ class ServerGeneratorTest {
         int room = body.path("max_tokens").asInt();
         int[] said = Arrays.copyOf(prompt, Math.min(prompt.length, room));
         ObjectNode answer = JsonMapper.shared().createObjectNode();
-        ObjectNode choice = answer.putArray("choices").addObject();
-        choice.put("text", TOKENIZER.decode(said));
-        choice.put("finish_reason", prompt.length <= room ? "stop" : "length");
+        ObjectNode only = answer.putArray("choices").addObject();
+        only.put("text", TOKENIZER.decode(said));
+        only.put("finish_reason", prompt.length <= room ? "stop" : "length");
         if (offersIds && !body.path("echo").asBoolean(false)) {
-            var ids = choice.putArray("token_ids");
+            var ids = only.putArray("token_ids");
             for (int id : said) ids.add(id);
         }
         if (offersProbabilities) {
-            var values = choice.putObject("logprobs").putArray("token_logprobs");
+            var values = only.putObject("logprobs").putArray("token_logprobs");
             if (body.path("echo").asBoolean(false)) {
                 values.addNull();
                 for (int t = 1; t < prompt.length; t++) values.add(-prompt[t] / 10.0);

@@ -146,7 +146,7 @@ class ServerTest {
         List<Request> requests = requests(24, 0.9);
         var client = new ServerGenerator(
                 new ServerGenerator.Settings(URI.create("http://127.0.0.1:%d/v1".formatted(server.port())), "", 8, Duration.ofMinutes(1), new Patience(Duration.ofMillis(50))),
-                TOKENIZER, engine.config().maxPositions());
+                TOKENIZER, null, engine.config().maxPositions());
         List<Completion> served = client.generate(requests, Listener.NONE);
         List<float[]> scores = client.score(requests.stream().map(Request::prompt).toList());
         server.close();
@@ -298,7 +298,7 @@ class ServerTest {
         for (int t = 0; t < context; t++) sequences.getFirst()[t] = (31 * t + t * t) % TOKENIZER.size();
         var settings = new ServerGenerator.Settings(
                 URI.create("http://127.0.0.1:%d/v1".formatted(server.port())), "", 4, Duration.ofSeconds(60), new Patience(Duration.ofMillis(2)));
-        List<float[]> scores = new ServerGenerator(settings, TOKENIZER, context).score(sequences);
+        List<float[]> scores = new ServerGenerator(settings, TOKENIZER, null, context).score(sequences);
         server.close();
         List<float[]> expected = engine.scorer().score(sequences);
         for (int i = 0; i < expected.size(); i++) {
@@ -313,7 +313,7 @@ class ServerTest {
         var settings = new ServerGenerator.Settings(
                 URI.create("http://127.0.0.1:%d/v1".formatted(server.port())), "", 4, Duration.ofSeconds(60), new Patience(Duration.ofMillis(2)));
         int[] prompt = TOKENIZER.encode("<|im_start|>user\n" + QUESTION + "<|im_end|>\n<|im_start|>assistant\n");
-        var generator = new ServerGenerator(settings, TOKENIZER, engine.config().maxPositions());
+        var generator = new ServerGenerator(settings, TOKENIZER, null, engine.config().maxPositions());
         for (List<String> stops : List.of(List.<String>of(), List.of("=4", "never"))) {
             var sampling = new Sampling(0, 1, 0, 100, TOKENIZER.stopIds(), stops);
             var details = new Request.Details(() -> TOKENIZER.detokenizer(true), 0, false);
