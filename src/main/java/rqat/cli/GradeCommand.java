@@ -1,7 +1,5 @@
 package rqat.cli;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -10,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -17,8 +16,8 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import rqat.Failure;
-import rqat.io.AtomicFiles;
-import rqat.io.JsonFiles;
+import rqat.data.Row;
+import rqat.data.RowFiles;
 import rqat.verify.AnswerScope;
 import rqat.verify.Attempt;
 import rqat.verify.ChoiceVerifier;
@@ -120,23 +119,11 @@ final class GradeCommand implements Callable<Integer> {
     }
 
     private List<Supplier<Verdict>> read(Mode mode, @Nullable Kind kind) {
-        byte[] bytes;
-        try {
-            bytes = Files.readAllBytes(file);
-        } catch (IOException e) {
-            throw AtomicFiles.failure("read", file, e);
+        var answers = new ArrayList<Supplier<Verdict>>();
+        try (Stream<Row> rows = RowFiles.jsonLines(file)) {
+            rows.forEach(row -> answers.add(new Line(row.number(), row.fields()).answer(mode, kind)));
         } catch (OutOfMemoryError e) {
             throw Failure.badFile("%s: is too large to be judged at once; divide it".formatted(file), e);
-        }
-        var answers = new ArrayList<Supplier<Verdict>>();
-        int number = 0;
-        for (int start = 0; start < bytes.length; ) {
-            int end = start;
-            boolean blank = true;
-            for (; end < bytes.length && bytes[end] != '\n'; end++) blank &= bytes[end] == ' ' || bytes[end] == '\t' || bytes[end] == '\r';
-            number++;
-            if (!blank) answers.add(new Line(number, JsonFiles.parse(Arrays.copyOfRange(bytes, start, end), file.toString(), number)).answer(mode, kind));
-            start = end + 1;
         }
         if (answers.isEmpty()) throw Failure.badFile("%s: holds no line to grade; expected at least one".formatted(file));
         return answers;
@@ -144,10 +131,10 @@ final class GradeCommand implements Callable<Integer> {
 
     /// One line and what it asks for.
     private final class Line {
-        private final int number;
+        private final long number;
         private final JsonNode node;
 
-        Line(int number, JsonNode node) {
+        Line(long number, JsonNode node) {
             this.number = number;
             this.node = node;
         }

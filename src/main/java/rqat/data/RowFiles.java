@@ -40,13 +40,18 @@ public final class RowFiles {
     /// The rows of a file; failures while reading are [Failure]s of kind BAD_FILE with file and line.
     public static Stream<Row> rows(Path file) {
         return switch (extension(file)) {
-            case "jsonl", "ndjson" -> lines(file).filter(line -> !line.isBlank()).map(line -> object(line.name, line.number, line.json()));
+            case "jsonl", "ndjson" -> jsonLines(file).map(row -> object(row.file(), row.number(), row.fields()));
             case "json" -> array(file);
             case "csv" -> CsvFile.rows(file);
             case "parquet" -> ParquetFile.rows(file);
             case "txt" -> lines(file).map(line -> new Row(line.name, line.number, JsonNodeFactory.instance.objectNode().put("text", line.text())));
             default -> throw Failure.usage("%s: unknown kind of data file; expected a name that ends in one of %s".formatted(file, EXTENSIONS));
         };
+    }
+
+    /// The lines of a JSONL file, whatever it is called, without blank ones; `fields` is whatever JSON value a line holds. Fails as [#rows].
+    public static Stream<Row> jsonLines(Path file) {
+        return lines(file).filter(line -> !line.isBlank()).map(line -> new Row(line.name, line.number, line.json()));
     }
 
     private static Row object(String name, long number, JsonNode value) {
