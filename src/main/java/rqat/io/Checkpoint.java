@@ -1,5 +1,6 @@
 package rqat.io;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -9,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import rqat.Failure;
 import tools.jackson.databind.JsonNode;
 
@@ -45,6 +47,17 @@ public final class Checkpoint implements AutoCloseable {
         }
         throw Failure.badFile("%s: no safetensors checkpoint in it; expected a model directory with %s or %s: %s"
                 .formatted(directory, SINGLE_FILE, INDEX_FILE, FoundFiles.in(directory)));
+    }
+
+    /// Bytes of the safetensors files in a directory; none where there are none.
+    ///
+    /// @throws Failure when the directory cannot be read
+    public static long bytesIn(Path directory) {
+        try (Stream<Path> files = Files.list(directory)) {
+            return files.filter(file -> file.toString().endsWith(".safetensors")).mapToLong(AtomicFiles::size).sum();
+        } catch (IOException e) {
+            throw AtomicFiles.failure("read", directory, e);
+        }
     }
 
     private static Checkpoint openShards(Path directory, Path index) {

@@ -1,9 +1,5 @@
 package rqat.recipe;
 
-import rqat.Failure;
-import java.util.stream.Stream;
-import java.nio.file.Files;
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -12,6 +8,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiFunction;
 import java.util.function.Consumer;
+import rqat.Failure;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
 import rqat.engine.CacheFormat;
@@ -26,6 +23,7 @@ import rqat.generate.Generator;
 import rqat.generate.Sampling;
 import rqat.generate.Scorer;
 import rqat.generate.ServerGenerator;
+import rqat.io.Checkpoint;
 import rqat.model.ModelConfig;
 import rqat.run.Adjustable;
 import rqat.run.Configuration;
@@ -36,6 +34,12 @@ import rqat.texts.Data;
 
 /// Benchmarks of a model: every problem sampled once per seed, judged by the task's verifier; choices by log-likelihood.
 public final class Evaluate {
+    /// A server may serve the model in another precision or quantised; another model is further away.
+    private static final double MOST_DIFFERENT = 1;
+    private static final String COMPARED = "A train leaves at 9 o'clock and travels 60 kilometres in an hour. How far is it at noon? It has travelled 3 hours.";
+    /// Bytes of weights: reading them takes seconds.
+    private static final long MOST_COMPARED = 4L << 30;
+
     private Evaluate() {}
 
     /// @param tasks        names of embedded tasks, or of published benchmarks
@@ -104,12 +108,6 @@ public final class Evaluate {
         }
     }
 
-    /// A server may serve the model in another precision or quantised; another model is further away.
-    private static final double MOST_DIFFERENT = 1;
-    private static final String COMPARED = "A train leaves at 9 o'clock and travels 60 kilometres in an hour. How far is it at noon? It has travelled 3 hours.";
-    /// Bytes of weights: reading them takes seconds.
-    private static final long MOST_COMPARED = 4L << 30;
-
     /// Whether a task takes reasoning: its scores make the average of a row.
     public static boolean reasons(String task) {
         return WordProblems.TASKS.contains(task) || Benchmarks.REASONING.contains(task);
@@ -154,7 +152,8 @@ public final class Evaluate {
     /// Whether the server's model is the one in the directory, told by the log-probabilities of one text, where the server gives them and the
     /// weights are there and small enough to be read for it.
     private static void compare(Session session, Tokenizer tokenizer, Path model, Scorer server, String address) {
-        if (weights(model) == 0 || weights(model) > MOST_COMPARED) return;
+        long weights = Checkpoint.bytesIn(model);
+        if (weights == 0 || weights > MOST_COMPARED) return;
         int[] text = tokenizer.encode(COMPARED);
         float[] theirs;
         try {
@@ -173,14 +172,6 @@ public final class Evaluate {
             throw Failure.usage(("the server at %s does not serve %s: the log-probabilities of a test sentence differ by %.2f a token on average;"
                             + " expected at most %.1f. Name the model that it serves, or the one of its models with --backend-model")
                     .formatted(address, model, difference, MOST_DIFFERENT));
-        }
-    }
-
-    private static long weights(Path model) {
-        try (Stream<Path> files = Files.list(model)) {
-            return files.filter(file -> file.toString().endsWith(".safetensors")).mapToLong(file -> file.toFile().length()).sum();
-        } catch (IOException e) {
-            return 0;
         }
     }
 

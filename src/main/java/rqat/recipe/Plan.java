@@ -1,7 +1,5 @@
 package rqat.recipe;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -11,12 +9,11 @@ import java.util.List;
 import java.util.SequencedMap;
 import java.util.TreeMap;
 import java.util.function.Function;
-import java.util.stream.Stream;
 import rqat.data.TokenSequence;
 import rqat.data.WordProblems;
 import rqat.data.WordProblems.Split;
-import rqat.io.AtomicFiles;
 import rqat.format.ActivationFormat;
+import rqat.io.Checkpoint;
 import rqat.model.ModelConfig;
 import rqat.quant.Method;
 import rqat.recipe.Pipeline.Model;
@@ -184,10 +181,10 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
             int width = own.compute() == Torch.Compute.BFLOAT16 ? 2 : 4;
             boolean activations = method != null && !method.activations().equals(ActivationFormat.NONE);
             ModelConfig config = ModelConfig.load(directory);
-            var planner = new Planner(own, new MemoryModel(config, width, group), directory, checkpointBytes(directory));
+            var planner = new Planner(own, new MemoryModel(config, width, group), directory, Checkpoint.bytesIn(directory));
             // Quantised activations are served in float64 (`rqat.quant.LoadedModel`).
             var evaluator = activations && width == 4
-                    ? new Planner(own, new MemoryModel(config, 8, group), directory, checkpointBytes(directory))
+                    ? new Planner(own, new MemoryModel(config, 8, group), directory, Checkpoint.bytesIn(directory))
                     : planner;
             for (Model.Made made : chain) {
                 if (!stages.containsKey(made)) stages.put(made, planner.stage(made));
@@ -203,16 +200,6 @@ public record Plan(List<Stage> stages, int jobs, int repetitions, Rates rates) {
         long program = Machine.resident();
         for (Stage stage : all) stage.memory().putFirst(Part.PROGRAM, program);
         return new Plan(List.copyOf(all), settings.jobs(), Math.max(1, settings.study().seeds().size()), rates);
-    }
-
-    private static long checkpointBytes(Path model) {
-        try (Stream<Path> files = Files.list(model)) {
-            long bytes = 0;
-            for (Path file : files.filter(path -> path.toString().endsWith(".safetensors")).toList()) bytes += Files.size(file);
-            return bytes;
-        } catch (IOException e) {
-            throw AtomicFiles.failure("read", model, e);
-        }
     }
 
     /// @param checkpoint bytes of the full-precision model's files
