@@ -51,7 +51,6 @@ final class AwqSearch {
     private static final int LIMITS = 10;
     private static final double LIMIT_STEP = 1.0 / 20;
     private static final int SAMPLED_TOKENS = 512;
-    private static final int BATCH_TOKENS = 4096;
     /// Elements of a weight whose clip error is computed at a time.
     private static final long CLIP_ELEMENTS = 1 << 22;
 
@@ -100,12 +99,12 @@ final class AwqSearch {
         }
     }
 
-    /// Windows in their order, at most [#BATCH_TOKENS] tokens in a batch of more than one.
+    /// Windows in their order, at most [Calibration#BATCH_TOKENS] tokens in a batch of more than one.
     private static List<int[][]> packed(int[][] windows) {
         List<int[][]> batches = new ArrayList<>();
         for (int from = 0, to; from < windows.length; from = to) {
             int tokens = 0;
-            for (to = from; to < windows.length && (to == from || tokens + windows[to].length <= BATCH_TOKENS); to++) {
+            for (to = from; to < windows.length && (to == from || tokens + windows[to].length <= Calibration.BATCH_TOKENS); to++) {
                 tokens += windows[to].length;
             }
             batches.add(Arrays.copyOfRange(windows, from, to));

@@ -25,7 +25,7 @@ import rqat.tensor.Tensors;
 ///
 /// Windows of equal length share a batch, so there is no padding that could count as input. The result depends on nothing but the arguments.
 public final class Calibration {
-    private static final int BATCH_TOKENS = 4096;
+    static final int BATCH_TOKENS = 4096;
 
     private Calibration() {}
 

@@ -100,7 +100,7 @@ public sealed interface Method permits RoundToNearest, Gptq, Awq, QuaRot, FlatQu
     /// What is known of a model's sizes, in bytes, when it is asked what a method takes.
     interface Sizes {
         /// Tokens of windows that pass through a block together, at most.
-        int PACKED_TOKENS = 4096;
+        int PACKED_TOKENS = Calibration.BATCH_TOKENS;
 
         /// Of the model.
         ModelConfig config();
