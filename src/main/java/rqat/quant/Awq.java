@@ -21,7 +21,7 @@ public record Awq(GridSpec grid) implements Method {
     public record Settings() implements Method.Settings {
         /// Asymmetric.
         @Override
-        public Method of(int bits, int groupSize, ScaleType scaleType) {
+        public Awq of(int bits, int groupSize, ScaleType scaleType) {
             return new Awq(new GridSpec(bits, groupSize, false, scaleType));
         }
 
@@ -33,7 +33,7 @@ public record Awq(GridSpec grid) implements Method {
 
     /// The paper's: asymmetric, groups of 128, float32 scales.
     public static Awq paper(int bits) {
-        return new Awq(new GridSpec(bits, 128, false, ScaleType.FLOAT32));
+        return new Settings().of(bits, 128, ScaleType.FLOAT32);
     }
 
     @Override

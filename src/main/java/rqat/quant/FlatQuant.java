@@ -81,11 +81,11 @@ public record FlatQuant(
             double weightDecay)
             implements Method.Settings {
         /// The paper's W4A4KV4.
-        public static final Settings DEFAULT = new Settings(4, 4, 4, 1, 15, 4, 5e-3, 5e-2, 0.01);
+        public static final Settings DEFAULT = settings(4, 1);
 
         /// With bits of its own and whole rows, whatever the recipe says of all methods.
         @Override
-        public Method of(int commonBits, int groupSize, ScaleType scaleType) {
+        public FlatQuant of(int commonBits, int groupSize, ScaleType scaleType) {
             return new FlatQuant(
                     new GridSpec(bits, 0, true, scaleType),
                     new ActivationSpec(activationBits, false, 1),
@@ -106,12 +106,15 @@ public record FlatQuant(
         }
     }
 
+    /// What a recipe would say for [#paper].
+    private static Settings settings(int bits, int shards) {
+        return new Settings(bits, bits, bits, shards, 15, 4, 5e-3, 5e-2, 0.01);
+    }
+
     /// The paper's W4A4KV4: weights symmetric per row, activations, keys and values asymmetric per token, 15 epochs of batches of 4 at
     /// 5e-3 (clip logits 5e-2), weight decay 0.01.
     public static FlatQuant paper(int bits, int shards) {
-        var activations = new ActivationSpec(bits, false, 1);
-        return new FlatQuant(
-                new GridSpec(bits, 0, true, ScaleType.FLOAT32), activations, activations, shards, 15, 4, 5e-3, 5e-2, 0.01);
+        return settings(bits, shards).of(bits, 0, ScaleType.FLOAT32);
     }
 
     @Override

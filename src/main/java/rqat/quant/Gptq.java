@@ -64,7 +64,7 @@ public record Gptq(GridSpec grid, ClipSearch clipSearch, boolean activationOrder
     /// @param activationOrder see [Gptq]; with it, groups are static
     public record Settings(boolean symmetric, ClipSearch clipSearch, boolean activationOrder, double damping) implements Method.Settings {
         @Override
-        public Method of(int bits, int groupSize, ScaleType scaleType) {
+        public Gptq of(int bits, int groupSize, ScaleType scaleType) {
             return new Gptq(new GridSpec(bits, groupSize, symmetric, scaleType), clipSearch, activationOrder, activationOrder, damping);
         }
 
@@ -76,7 +76,7 @@ public record Gptq(GridSpec grid, ClipSearch clipSearch, boolean activationOrder
 
     /// The paper's: asymmetric, groups of 128, searched ranges, activation order with static groups, damping 0.01, float32 scales.
     public static Gptq paper(int bits) {
-        return new Gptq(new GridSpec(bits, 128, false, ScaleType.FLOAT32), ClipSearch.MSE, true, true, 0.01);
+        return new Settings(false, ClipSearch.MSE, true, 0.01).of(bits, 128, ScaleType.FLOAT32);
     }
 
     /// These options for another format.

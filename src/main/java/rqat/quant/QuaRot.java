@@ -51,11 +51,11 @@ public record QuaRot(Method weights, ActivationSpec inputs, ActivationSpec cache
     public record Settings(int bits, Weights weights, int activationBits, double activationClip, int cacheBits, double cacheClip, int shards)
             implements Method.Settings {
         /// The paper's W4A4KV4.
-        public static final Settings DEFAULT = new Settings(4, Weights.GPTQ, 4, 0.9, 4, 0.95, 1);
+        public static final Settings DEFAULT = settings(4, 1);
 
         /// With bits of its own and whole rows, whatever the recipe says of all methods.
         @Override
-        public Method of(int commonBits, int groupSize, ScaleType scaleType) {
+        public QuaRot of(int commonBits, int groupSize, ScaleType scaleType) {
             GridSpec grid = new GridSpec(bits, 0, true, scaleType);
             return new QuaRot(
                     switch (weights) {
@@ -76,11 +76,15 @@ public record QuaRot(Method weights, ActivationSpec inputs, ActivationSpec cache
         }
     }
 
+    /// What a recipe would say for [#paper].
+    private static Settings settings(int bits, int shards) {
+        return new Settings(bits, Weights.GPTQ, bits, 0.9, bits, 0.95, shards);
+    }
+
     /// The paper's: GPTQ with symmetric whole rows, searched ranges and columns in their own order; activations, keys and values
     /// asymmetric per token, clipped to 0.9 and 0.95 of their range.
     public static QuaRot paper(int bits, int shards) {
-        var weights = new Gptq(new GridSpec(bits, 0, true, ScaleType.FLOAT32), ClipSearch.MSE, false, false, 0.01);
-        return new QuaRot(weights, new ActivationSpec(bits, false, 0.9), new ActivationSpec(bits, false, 0.95), shards, 0);
+        return settings(bits, shards).of(bits, 0, ScaleType.FLOAT32);
     }
 
     @Override

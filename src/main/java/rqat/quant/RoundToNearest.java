@@ -20,7 +20,7 @@ public record RoundToNearest(GridSpec grid, ClipSearch clipSearch) implements Me
     /// @param symmetric see [GridSpec]
     public record Settings(boolean symmetric, ClipSearch clipSearch) implements Method.Settings {
         @Override
-        public Method of(int bits, int groupSize, ScaleType scaleType) {
+        public RoundToNearest of(int bits, int groupSize, ScaleType scaleType) {
             return new RoundToNearest(new GridSpec(bits, groupSize, symmetric, scaleType), clipSearch);
         }
 
@@ -32,7 +32,7 @@ public record RoundToNearest(GridSpec grid, ClipSearch clipSearch) implements Me
 
     /// The paper's: symmetric, abs-max, groups of 128, float32 scales.
     public static RoundToNearest paper(int bits) {
-        return new RoundToNearest(new GridSpec(bits, 128, true, ScaleType.FLOAT32), ClipSearch.NONE);
+        return new Settings(true, ClipSearch.NONE).of(bits, 128, ScaleType.FLOAT32);
     }
 
     @Override
