@@ -65,6 +65,9 @@ final class Kernels {
         }
     }
 
+    // A method for each width, though 2, 4 and 8 bits differ in constants only: with the width a parameter the inner loop is not unrolled, and one sequence decodes at half to two thirds of the rate
+    // (`bench/run EngineBench models/embedded 2 1`).
+
     private static void dot2(MemorySegment data, long at, int blocks, MemorySegment zeros, long zeroAt, float[] inputs, int from, float[] sums) {
         FloatVector a = FloatVector.zero(FLOATS), b = a, c = a, d = a;
         for (int word = 1; word <= 2 * blocks; word++) {
